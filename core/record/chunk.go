@@ -1,0 +1,70 @@
+package record
+
+// Chunk is a run of records of one partition, in columns.
+//
+// First and Next bound the offsets that the chunk covers: everything in
+// [First, Next) is either a row here, or was dropped for a reason that the
+// counts below name. Rows of a grouped chunk (aggregate) belong to no single
+// record: Partition is -1 then and Offsets hold the lowest offset of each
+// group.
+type Chunk struct {
+	Partition   int32
+	First, Next int64
+	Schema      *Schema
+	Columns     []Column // as Schema.Fields
+	Offsets     []int64  // per row, ascending
+	Times       []int64  // per row: the record's timestamp in Kafka, milliseconds since 1970
+	Bad         []Bad    // records of [First, Next) that could not be decoded, ascending
+	Empty       int      // offsets of [First, Next) that hold no record (compacted, control, aborted)
+}
+
+// Bad is one record that cannot be written, and why. Reason names field and
+// cause and never holds the value.
+type Bad struct {
+	Offset int64
+	Reason string
+}
+
+// NewChunk makes an empty chunk of a schema.
+func NewChunk(s *Schema) *Chunk {
+	c := &Chunk{Schema: s, Columns: make([]Column, len(s.Fields))}
+	for i := range s.Fields {
+		c.Columns[i].Init(s.Fields[i].Type)
+	}
+	return c
+}
+
+// Rows is the number of rows.
+func (c *Chunk) Rows() int { return len(c.Offsets) }
+
+// Reset empties the chunk and keeps its memory.
+func (c *Chunk) Reset() {
+	for i := range c.Columns {
+		c.Columns[i].Settle()
+		c.Columns[i].Reset()
+	}
+	clear(c.Bad)
+	c.Partition, c.First, c.Next, c.Empty = 0, 0, 0, 0
+	c.Offsets, c.Times, c.Bad = c.Offsets[:0], c.Times[:0], c.Bad[:0]
+}
+
+// Truncate drops all rows from n on, in every column, and what a half-decoded
+// row has left behind.
+func (c *Chunk) Truncate(n int) {
+	for i := range c.Columns {
+		c.Columns[i].Settle()
+		c.Columns[i].Truncate(n)
+	}
+	if n < len(c.Offsets) {
+		c.Offsets, c.Times = c.Offsets[:n], c.Times[:n]
+	}
+}
+
+// Size is the number of bytes that the rows take.
+func (c *Chunk) Size() int64 {
+	n := int64(len(c.Offsets)+len(c.Times)) * 8
+	for i := range c.Columns {
+		n += c.Columns[i].Size()
+	}
+	return n
+}
