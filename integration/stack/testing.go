@@ -1,0 +1,149 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startTimeout bounds a start in a test, including a first download.
+const startTimeout = 5 * time.Minute
+
+// Kafka starts a broker that ends with the test.
+func Kafka(t testing.TB) *KafkaServer {
+	t.Helper()
+	return KafkaWith(t, KafkaOptions{})
+}
+
+// KafkaWith starts a broker with options that ends with the test.
+func KafkaWith(t testing.TB, o KafkaOptions) *KafkaServer {
+	t.Helper()
+	return forTest(t, func(ctx context.Context) (*KafkaServer, error) { return StartKafka(ctx, o) })
+}
+
+// MariaDB starts a MariaDB server that ends with the test.
+func MariaDB(t testing.TB) *MariaDBServer {
+	t.Helper()
+	return MariaDBWith(t, MariaDBOptions{})
+}
+
+// MariaDBWith starts a MariaDB server with options that ends with the test.
+func MariaDBWith(t testing.TB, o MariaDBOptions) *MariaDBServer {
+	t.Helper()
+	return forTest(t, func(ctx context.Context) (*MariaDBServer, error) { return StartMariaDB(ctx, o) })
+}
+
+// Registry starts a schema registry that ends with the test.
+func Registry(t testing.TB) *RegistryServer {
+	t.Helper()
+	return RegistryWith(t, RegistryOptions{})
+}
+
+// RegistryWith starts a schema registry with options that ends with the test.
+func RegistryWith(t testing.TB, o RegistryOptions) *RegistryServer {
+	t.Helper()
+	return forTest(t, func(ctx context.Context) (*RegistryServer, error) { return StartRegistry(ctx, o) })
+}
+
+// server is what all servers have in common for their owner.
+type server interface {
+	LogFile() string
+	Close() error
+}
+
+func forTest[S server](t testing.TB, start func(context.Context) (S, error)) S {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	s, err := start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("end of %s:\n%s", s.LogFile(), tailFrom(s.LogFile(), 0, 30))
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Shared is one server of each kind for all tests of a test binary, started when
+// the first test asks for it. The zero value is ready to use:
+//
+//	var servers stack.Shared
+//
+//	func TestMain(m *testing.M) { os.Exit(servers.Run(m)) }
+//
+// Tests keep apart by topic, group, database and subject names of their own, and
+// leave the server running.
+type Shared struct {
+	kafka    once[*KafkaServer]
+	mariadb  once[*MariaDBServer]
+	registry once[*RegistryServer]
+}
+
+// once is a server that is started at most once.
+type once[S server] struct {
+	start  sync.Once
+	server S
+	err    error
+	ok     bool
+}
+
+func (o *once[S]) get(t testing.TB, start func(context.Context) (S, error)) S {
+	t.Helper()
+	o.start.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		o.server, o.err = start(ctx)
+		o.ok = o.err == nil
+	})
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	return o.server
+}
+
+func (o *once[S]) close() error {
+	if !o.ok {
+		return nil
+	}
+	return o.server.Close()
+}
+
+// Kafka answers the shared broker.
+func (s *Shared) Kafka(t testing.TB) *KafkaServer {
+	t.Helper()
+	return s.kafka.get(t, func(ctx context.Context) (*KafkaServer, error) { return StartKafka(ctx, KafkaOptions{}) })
+}
+
+// MariaDB answers the shared MariaDB server.
+func (s *Shared) MariaDB(t testing.TB) *MariaDBServer {
+	t.Helper()
+	return s.mariadb.get(t, func(ctx context.Context) (*MariaDBServer, error) { return StartMariaDB(ctx, MariaDBOptions{}) })
+}
+
+// Registry answers the shared schema registry.
+func (s *Shared) Registry(t testing.TB) *RegistryServer {
+	t.Helper()
+	return s.registry.get(t, func(ctx context.Context) (*RegistryServer, error) { return StartRegistry(ctx, RegistryOptions{}) })
+}
+
+// Run runs the tests, ends the servers they started, and answers the exit code.
+func (s *Shared) Run(m interface{ Run() int }) int {
+	code := m.Run()
+	if err := errors.Join(s.kafka.close(), s.mariadb.close(), s.registry.close()); err != nil {
+		fmt.Fprintln(os.Stderr, "stack:", err)
+		if code == 0 {
+			code = 1
+		}
+	}
+	return code
+}
