@@ -23,6 +23,10 @@ type Chunk struct {
 type Bad struct {
 	Offset int64
 	Reason string
+	// Outside: judged by something other than the record's bytes and the plan
+	// (a schema id that the registry does not know). Such a record is listed in
+	// the cut's dead set; the others are judged alike on every repeat.
+	Outside bool
 }
 
 // NewChunk makes an empty chunk of a schema.

@@ -74,7 +74,27 @@ type Field struct {
 	Name     string
 	Type     Type
 	Nullable bool
+
+	// Merge says how a grouped row joins the row that the destination already
+	// has under the same keys; Replace where there is no aggregate.
+	Merge Merge
+	// Order names the column that decides for MergeLast; that column is
+	// MergeMax of the same schema.
+	Order string
 }
+
+// Merge is how a column of a grouped row joins what is stored.
+type Merge uint8
+
+// The ways to merge.
+const (
+	Replace   Merge = iota
+	MergeKey        // a grouping column
+	MergeAdd        // sum, count: stored + new
+	MergeMin        // the smaller; null gives way
+	MergeMax        // the larger; null gives way
+	MergeLast       // the value whose Order column is larger; at a tie the new one
+)
 
 // Schema is the ordered list of columns of a chunk. It is not changed once a
 // chunk or a sink has it.
