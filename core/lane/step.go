@@ -1,0 +1,319 @@
+package lane
+
+import "github.com/sluicekit/sluice/core/sink"
+
+// Step is the commit protocol. Given what a lane knows and what happened it
+// says what the lane knows now and what it does next. It is pure: the tests
+// explore this very function.
+func Step(s State, e Event) (State, []Effect) {
+	if s.Phase == Over {
+		return s, nil
+	}
+	switch e.Kind {
+	case Ended:
+		return over(s)
+	case Revoke:
+		return revoke(s)
+	case Failed:
+		return failed(s, e.Failure)
+	case LedgerEnded:
+		// Somebody else may own the slot now, and the write may still arrive.
+		// Only a new membership, which reads the record back, may go on.
+		return over(s)
+	case LedgerFull:
+		return stop(s, TooLong)
+	case Halted:
+		return halted(s, e.Reason)
+	}
+	switch {
+	case s.Phase == Starting && e.Kind == Loaded:
+		return loaded(s, e)
+	case s.Phase == Claiming && e.Kind == Claimed:
+		return claimed(s, e.Found)
+	case s.Phase == Resolving && e.Kind == Resolved:
+		s.Position = s.Position.Or(e.Position)
+		s.Phase = Opening
+		return s, []Effect{{Kind: Store, Entry: s.entry()}}
+	case s.Phase == Opening && e.Kind == Saved:
+		s.Entered = true
+		return read(s)
+	case s.Phase == Resuming && e.Kind == Resumed:
+		return resumed(s, e.Outcome)
+	case s.Phase == Reading && e.Kind == Filled:
+		return filled(s, e.Cut)
+	case s.Phase == Staging && e.Kind == StagedOK:
+		return staged(s, e.Token)
+	case s.Phase == Storing && e.Kind == Saved:
+		s.Stored, s.Token, s.Entered = true, s.Staged, true
+		s.Phase = Beating
+		return s, []Effect{{Kind: Heartbeat}}
+	case s.Phase == Beating && e.Kind == Alive:
+		return commit(s)
+	case s.Phase == Beating && e.Kind == Silent:
+		return failed(s, Failure{Refused: true})
+	case s.Phase == Committing && e.Kind == CommittedOK:
+		if s.Cut.Letters {
+			s.Phase = Lettering
+			return s, []Effect{{Kind: Letters, Cut: s.Cut}}
+		}
+		return settle(s)
+	case s.Phase == Lettering && e.Kind == LettersWritten:
+		return settle(s)
+	case s.Phase == Waiting && e.Kind == Waited:
+		return claim(s)
+	case s.Phase == Pausing && e.Kind == Waited:
+		s.Phase = Lettering
+		return s, []Effect{{Kind: Letters, Cut: s.Cut}}
+	}
+	return s, nil // an answer that nobody waits for any more
+}
+
+func loaded(s State, e Event) (State, []Effect) {
+	s.Record = e.Record
+	switch e.Record {
+	case Replaced:
+		return stop(s, OtherIncarnation)
+	case Resized:
+		return stop(s, SlotsChanged)
+	case Damaged:
+		return stop(s, DamagedRecord)
+	}
+	if e.Entry.Exists {
+		s.Entered, s.Wrote, s.Position = true, e.Entry.Wrote, e.Entry.Position
+		if e.Entry.Pending && s.Delivery == sink.Replay {
+			// Whoever stored this intent may have tried to commit it.
+			s.Cut, s.Open, s.Stored, s.Unknown, s.Token = e.Entry.Cut, true, true, true, e.Entry.Token
+			s.Cut.First = s.Position
+			s.OldPlan = e.Entry.Plan != s.Plan
+		}
+	}
+	return claim(s)
+}
+
+func claim(s State) (State, []Effect) {
+	s.Phase = Claiming
+	return s, []Effect{{Kind: Claim}}
+}
+
+func claimed(s State, f Found) (State, []Effect) {
+	if f.Other {
+		return stop(s, OtherIncarnation)
+	}
+	switch {
+	case s.Delivery == sink.Atomic:
+		return claimedAtomic(s, f)
+	case s.Delivery == sink.Replay && s.Entered && s.Wrote && f.State == sink.Empty:
+		return stop(s, RowsGone)
+	case s.Delivery == sink.Replay && !s.Entered && s.Record != Present && (f.State == sink.NoMark || f.High.Any()):
+		// No record, and the destination is not provably new to this slot. Its
+		// marks are no start: a half-applied cut has a mark above its holes.
+		return stop(s, LostRecord)
+	case !s.Entered && s.Record == Lost:
+		return stop(s, LostRecord)
+	case !s.Entered || !s.Position.Known():
+		s.Phase = Resolving
+		return s, []Effect{{Kind: Resolve}}
+	case !s.Open:
+		return read(s)
+	case s.Resumes && s.Unknown && s.Token != "":
+		s.Phase = Resuming
+		return s, []Effect{{Kind: Resume, Cut: s.Cut, Token: s.Token}}
+	case s.OldPlan:
+		return stop(s, PlanChanged)
+	}
+	return read(s)
+}
+
+// claimedAtomic takes the position from the destination's own row.
+func claimedAtomic(s State, f Found) (State, []Effect) {
+	switch {
+	case !f.High.Any() && s.Wrote:
+		return stop(s, RowsGone)
+	case !f.High.Any() && s.Record == Lost:
+		return stop(s, LostRecord)
+	}
+	s.Wrote = s.Wrote || f.High.Any()
+	s.Position = f.High.Or(s.Position)
+	s.Judged = s.Judged.From(s.Position)
+	if !s.Position.Known() {
+		s.Phase = Resolving
+		return s, []Effect{{Kind: Resolve}}
+	}
+	if f.Last.Letters && f.Last.Next != s.Acked {
+		// The transaction is in, and its letters may not be: write them
+		// (again), under the same keys.
+		s.Cut, s.Open = f.Last, true
+		s.Cut.Rows = false
+		s.Phase = Lettering
+		return s, []Effect{{Kind: Letters, Cut: s.Cut}}
+	}
+	return read(s)
+}
+
+// read starts a new cut, or reads the open one again.
+func read(s State) (State, []Effect) {
+	if s.Revoked {
+		return over(s)
+	}
+	s.Phase = Reading
+	if s.Open {
+		return s, []Effect{{Kind: Read, Cut: s.Cut, Fixed: true}}
+	}
+	return s, []Effect{{Kind: Read, Cut: Cut{First: s.Position, Dead: s.Judged}}}
+}
+
+func resumed(s State, o sink.Outcome) (State, []Effect) {
+	if o == sink.Done {
+		// What the cut's letters are is known only by reading it again.
+		s.Cut.Rows, s.Cut.Letters = true, true
+		s.Phase = Lettering
+		return s, []Effect{{Kind: Letters, Cut: s.Cut}}
+	}
+	// Nothing was applied and nothing will be: this cut may be made anew, under
+	// a new token, with a new plan, even with other bounds.
+	// Token stays what the ledger holds, so that the new one is stored first.
+	s.Unknown, s.OldPlan = false, false
+	return read(s)
+}
+
+func filled(s State, c Cut) (State, []Effect) {
+	if s.Open {
+		s.Cut.Rows, s.Cut.Letters = c.Rows, c.Letters
+	} else {
+		s.Cut = c
+		s.Cut.First = s.Position
+		if !c.Rows && c.Dead == "" && s.Delivery != sink.Atomic {
+			// Nothing to write and nothing that a repeat could judge in
+			// another way: the position alone moves.
+			s.Open = true
+			if c.Letters {
+				s.Phase = Lettering
+				return s, []Effect{{Kind: Letters, Cut: s.Cut}}
+			}
+			return settle(s)
+		}
+	}
+	s.Open = true
+	s.Phase = Staging
+	return s, []Effect{{Kind: Stage, Cut: s.Cut}}
+}
+
+func staged(s State, token string) (State, []Effect) {
+	s.Staged = token
+	if s.Delivery != sink.Replay {
+		return commit(s)
+	}
+	if s.Stored && (!s.Resumes || token == s.Token) {
+		s.Phase = Beating
+		return s, []Effect{{Kind: Heartbeat}}
+	}
+	s.Phase = Storing
+	e := s.entry()
+	e.Pending, e.Cut, e.Token = true, s.Cut, token
+	e.Cut.Rows, e.Cut.Letters = false, false
+	return s, []Effect{{Kind: Store, Entry: e}}
+}
+
+func commit(s State) (State, []Effect) {
+	s.Phase = Committing
+	return s, []Effect{{Kind: Commit, Cut: s.Cut, Token: s.Staged}}
+}
+
+// settle ends a cut whose rows are visible and whose letters are written.
+func settle(s State) (State, []Effect) {
+	s.Position = s.Cut.Next
+	if s.Delivery == sink.Atomic {
+		s.Acked = s.Cut.Next
+	}
+	s.Wrote = s.Wrote || s.Cut.Rows
+	s.Judged = s.Judged.From(s.Position)
+	s = drop(s)
+	s.Entered = true
+	note := Effect{Kind: Note, Entry: s.entry()}
+	s, effects := read(s)
+	return s, append([]Effect{note}, effects...)
+}
+
+// drop forgets the cut under way.
+func drop(s State) State {
+	s.Cut, s.Open, s.Stored, s.Unknown, s.OldPlan, s.Token, s.Staged = Cut{}, false, false, false, false, "", ""
+	return s
+}
+
+// failed is the one error path: the writer is dead, claim again.
+func failed(s State, f Failure) (State, []Effect) {
+	if s.Phase == Stopped || s.Phase == Starting {
+		return s, nil
+	}
+	if s.Phase == Lettering {
+		// The rows are in. Only the letters are tried again.
+		if s.Revoked {
+			return over(s)
+		}
+		s.Phase = Pausing
+		return s, []Effect{{Kind: Wait}}
+	}
+	refused := f.Refused || f.Rows != ""
+	if s.Phase == Committing && !refused {
+		s.Unknown = true
+	}
+	if f.Rows != "" {
+		if s.Open && s.Unknown && s.Delivery == sink.Replay {
+			return stop(s, Undecidable)
+		}
+		if !s.Letters {
+			return stop(s, BadRecord)
+		}
+		s.Judged = s.Judged.With(f.Rows)
+	}
+	switch {
+	case s.Delivery != sink.Replay:
+		// The destination's row decides (Atomic), or nothing does.
+		s = drop(s)
+	case s.Open && !s.Stored && !s.Unknown:
+		// Never stored, so never committed.
+		s = drop(s)
+	case s.Open && f.Rows != "":
+		// Every attempt was refused: another cut may take its place.
+		s = drop(s)
+	}
+	if s.Revoked {
+		return over(s)
+	}
+	s.Phase = Waiting
+	return s, []Effect{{Kind: Close}, {Kind: Wait}}
+}
+
+// halted is the reader's word that it cannot go on.
+func halted(s State, r Reason) (State, []Effect) {
+	if s.Open && s.Stored && r == BadRecord {
+		// A record of a pending cut fails that did not when it was fixed.
+		r = Undecidable
+	}
+	return stop(s, r)
+}
+
+func stop(s State, r Reason) (State, []Effect) {
+	s.Phase, s.Reason = Stopped, r
+	return s, []Effect{{Kind: Close}, {Kind: Stop, Reason: r}}
+}
+
+// revoke lets a commit that may have started end, and drops everything else.
+func revoke(s State) (State, []Effect) {
+	s.Revoked = true
+	switch s.Phase {
+	case Opening, Staging, Storing, Beating, Committing, Lettering:
+		return s, nil
+	}
+	return over(s)
+}
+
+func over(s State) (State, []Effect) {
+	s.Phase = Over
+	return s, []Effect{{Kind: Close}, {Kind: Exit}}
+}
+
+// entry is what the ledger should say of this sink while nothing is pending.
+func (s State) entry() Entry {
+	return Entry{Exists: true, Position: s.Position, Wrote: s.Wrote, Plan: s.Plan}
+}
