@@ -49,6 +49,29 @@ func RegistryWith(t testing.TB, o RegistryOptions) *RegistryServer {
 	return forTest(t, func(ctx context.Context) (*RegistryServer, error) { return StartRegistry(ctx, o) })
 }
 
+// ProxyTo opens a proxy to a server that ends with the test.
+func ProxyTo(t testing.TB, target string, framing Framing) *Proxy {
+	t.Helper()
+	p, err := NewProxy(target, framing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// KafkaBehindProxy starts a broker that advertises a proxy, through which all
+// traffic of clients goes that start from the proxy's address. Both end with the
+// test. The broker's own methods go past the proxy.
+func KafkaBehindProxy(t testing.TB, o KafkaOptions) (*KafkaServer, *Proxy) {
+	t.Helper()
+	p := ProxyTo(t, "", KafkaFrames)
+	o.Advertised = p.Addr()
+	k := KafkaWith(t, o)
+	p.SetTarget(k.Addr())
+	return k, p
+}
+
 // server is what all servers have in common for their owner.
 type server interface {
 	LogFile() string
