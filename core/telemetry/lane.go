@@ -1,0 +1,197 @@
+package telemetry
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Lane is what is counted of one sink in one slot. Its methods and fields may
+// be used from several goroutines; none of them blocks for long.
+type Lane struct {
+	id LaneID
+
+	// Records, each counted once (see the package comment).
+	Read      Counter // decoded, or found to be bad
+	Committed Counter // at the destination
+	Filtered  Counter // not selected by where
+	Dead      Counter // in the dead letters
+
+	Commits       Counter // batches that are at the destination
+	Repeats       Counter // commits of a pending batch, begun again with the same bounds
+	LedgerRefused Counter // ledger writes that the group's coordinator refused
+	LedgerEnded   Counter // ledger writes without an answer: each ends the membership
+	LostAnswers   Counter // commits whose answer was lost and whose outcome was found out
+	Stale         Counter // commits that found another position at the destination
+	Retries       Counter // claims after an error
+
+	HeldBytes     Gauge // what the writer holds, in bytes
+	LagRecords    Gauge // records up to the high watermark that the sink has not settled
+	LastEventTime Gauge // time of the newest settled event, microseconds since 1970; 0: none yet
+
+	CommitTime  Histogram // from the begin of Stage to the answer of Commit
+	RecordDelay Histogram // from a record's timestamp in Kafka to its commit
+	EventDelay  Histogram // from an event's own time to its commit
+
+	mu     sync.Mutex
+	state  State
+	reason string
+	since  time.Time
+	marks  []Mark
+}
+
+// LaneID names a lane.
+type LaneID struct {
+	Sink       string // the sink's name
+	Connection string // its connection's name
+	Stream     string
+	Topic      string
+	Partition  int32 // the slot's first partition
+	Partitions int   // how many it has
+}
+
+// Mark is how far one partition of a slot is.
+type Mark struct {
+	Partition     int32 `json:"partition"`
+	Position      int64 `json:"position"`       // the next offset that the sink has not settled; -1: not known
+	HighWatermark int64 `json:"high_watermark"` // the next offset that the partition will get; -1: not known
+}
+
+// ID names the lane.
+func (l *Lane) ID() LaneID { return l.id }
+
+// SetState says how the lane is. reason is for people, names no event's value,
+// and is empty when all is well.
+func (l *Lane) SetState(s State, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != s || l.reason != reason {
+		l.state, l.reason, l.since = s, reason, time.Now()
+	}
+}
+
+// State is what SetState last said, and since when.
+func (l *Lane) State() (s State, reason string, since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state, l.reason, l.since
+}
+
+// SetMarks says how far the partitions of the slot are, and computes the lag.
+// It copies marks.
+func (l *Lane) SetMarks(marks []Mark) {
+	lag := int64(0)
+	for _, m := range marks {
+		if m.Position >= 0 && m.HighWatermark > m.Position {
+			lag += m.HighWatermark - m.Position
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks = append(l.marks[:0], marks...)
+	l.LagRecords.Set(lag)
+}
+
+// Release says that another member has the slot now. Counters stay; the gauges
+// would be wrong from here on and are no longer shown.
+func (l *Lane) Release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state, l.reason, l.since, l.marks = Idle, "", time.Now(), l.marks[:0]
+	l.HeldBytes.Set(0)
+	l.LagRecords.Set(0)
+}
+
+// Snapshot copies everything.
+func (l *Lane) Snapshot() LaneSnapshot {
+	l.mu.Lock()
+	state, reason, since, marks := l.state, l.reason, l.since, slices.Clone(l.marks)
+	l.mu.Unlock()
+	s := LaneSnapshot{
+		Sink: l.id.Sink, Connection: l.id.Connection, Stream: l.id.Stream, Topic: l.id.Topic,
+		Partition: l.id.Partition, Partitions: l.id.Partitions,
+		State: state, Reason: reason, Since: since, Marks: marks,
+		Commits: l.Commits.Value(), Repeats: l.Repeats.Value(), LedgerRefused: l.LedgerRefused.Value(),
+		LedgerEnded: l.LedgerEnded.Value(), LostAnswers: l.LostAnswers.Value(), Stale: l.Stale.Value(), Retries: l.Retries.Value(),
+		HeldBytes: l.HeldBytes.Value(), LagRecords: l.LagRecords.Value(),
+		CommitTime: l.CommitTime.Snapshot(), RecordDelay: l.RecordDelay.Snapshot(), EventDelay: l.EventDelay.Snapshot(),
+	}
+	// What has left is read before what has come, so that a snapshot taken
+	// under way never shows more records leaving than were read.
+	s.Committed, s.Filtered, s.Dead = l.Committed.Value(), l.Filtered.Value(), l.Dead.Value()
+	s.Read = l.Read.Value()
+	if us := l.LastEventTime.Value(); us != 0 {
+		t := time.UnixMicro(us).UTC()
+		s.LastEventTime = &t
+	}
+	return s
+}
+
+// LaneSnapshot is a copy of a lane's numbers at one moment.
+type LaneSnapshot struct {
+	Sink       string `json:"sink"`
+	Connection string `json:"connection"`
+	Stream     string `json:"stream"`
+	Topic      string `json:"topic"`
+	Partition  int32  `json:"partition"`
+	Partitions int    `json:"partitions"`
+
+	State  State     `json:"state"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+	Marks  []Mark    `json:"marks"`
+
+	Read      int64 `json:"read"`
+	Committed int64 `json:"committed"`
+	Filtered  int64 `json:"filtered"`
+	Dead      int64 `json:"dead"`
+
+	Commits       int64 `json:"commits"`
+	Repeats       int64 `json:"repeats"`
+	LedgerRefused int64 `json:"ledger_refused"`
+	LedgerEnded   int64 `json:"ledger_ended"`
+	LostAnswers   int64 `json:"lost_answers"`
+	Stale         int64 `json:"stale"`
+	Retries       int64 `json:"retries"`
+
+	HeldBytes     int64      `json:"held_bytes"`
+	LagRecords    int64      `json:"lag_records"`
+	LastEventTime *time.Time `json:"last_event_time,omitempty"`
+
+	CommitTime  HistogramSnapshot `json:"commit_time"`
+	RecordDelay HistogramSnapshot `json:"record_delay"`
+	EventDelay  HistogramSnapshot `json:"event_delay"`
+}
+
+// AtRest says whether every record that was read has left: by commit, by where,
+// or by the dead letters.
+func (s LaneSnapshot) AtRest() bool { return s.Read == s.Committed+s.Filtered+s.Dead }
+
+// Counter only grows. Its zero value is ready.
+type Counter struct{ n atomic.Int64 }
+
+// Add adds n, which must not be negative.
+func (c *Counter) Add(n int) { c.n.Add(int64(n)) }
+
+// Value is the sum so far.
+func (c *Counter) Value() int64 { return c.n.Load() }
+
+// Gauge is a number that goes up and down. Its zero value is ready.
+type Gauge struct{ n atomic.Int64 }
+
+// Set replaces the number.
+func (g *Gauge) Set(n int64) { g.n.Store(n) }
+
+// Raise replaces the number if n is larger.
+func (g *Gauge) Raise(n int64) {
+	for {
+		old := g.n.Load()
+		if n <= old || g.n.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+// Value is the number now.
+func (g *Gauge) Value() int64 { return g.n.Load() }

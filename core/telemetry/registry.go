@@ -1,0 +1,61 @@
+package telemetry
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Registry holds the numbers of one program.
+type Registry struct {
+	started time.Time
+
+	mu    sync.Mutex
+	lanes map[LaneID]*Lane
+}
+
+// NewRegistry makes an empty registry.
+func NewRegistry() *Registry {
+	return &Registry{started: time.Now(), lanes: map[LaneID]*Lane{}}
+}
+
+// Lane gives the lane of an id, the same one each time.
+func (r *Registry) Lane(id LaneID) *Lane {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lanes[id]
+	if l == nil {
+		l = &Lane{id: id, since: time.Now()}
+		r.lanes[id] = l
+	}
+	return l
+}
+
+// Snapshot copies the numbers of all lanes, sorted by sink, connection, topic
+// and partition.
+func (r *Registry) Snapshot() Snapshot {
+	r.mu.Lock()
+	lanes := make([]*Lane, 0, len(r.lanes))
+	for _, l := range r.lanes {
+		lanes = append(lanes, l)
+	}
+	r.mu.Unlock()
+	slices.SortFunc(lanes, func(a, b *Lane) int {
+		return cmp.Or(cmp.Compare(a.id.Sink, b.id.Sink), cmp.Compare(a.id.Connection, b.id.Connection),
+			cmp.Compare(a.id.Stream, b.id.Stream), cmp.Compare(a.id.Topic, b.id.Topic),
+			cmp.Compare(a.id.Partition, b.id.Partition), cmp.Compare(a.id.Partitions, b.id.Partitions))
+	})
+	s := Snapshot{Started: r.started, Taken: time.Now(), Lanes: make([]LaneSnapshot, len(lanes))}
+	for i, l := range lanes {
+		s.Lanes[i] = l.Snapshot()
+	}
+	return s
+}
+
+// Snapshot is a copy of a registry's numbers at one moment.
+type Snapshot struct {
+	Started time.Time      `json:"started"`
+	Taken   time.Time      `json:"taken"`
+	Lanes   []LaneSnapshot `json:"lanes"`
+}
