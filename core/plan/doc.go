@@ -1,0 +1,3 @@
+// Package plan turns what a sink asks for (where, fields, casts, aggregate)
+// into rows.
+package plan
