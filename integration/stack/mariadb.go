@@ -76,16 +76,18 @@ func (m *MariaDBServer) lay(ctx context.Context, o MariaDBOptions) (err error) {
 	cmd := exec.CommandContext(ctx, install, "--no-defaults", "--datadir="+m.data, "--skip-test-db",
 		"--auth-root-authentication-method=normal", "--innodb-log-file-size=16M")
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = m.folder.path, m.identity(), &printed, &printed
+	cmd.Env = m.environment()
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("make data folder: %w\n%s", err, lastLines(printed.String(), 20))
+		// The cause comes first, then much advice.
+		return fmt.Errorf("make data folder: %w\n%s", err, lastLines(printed.String(), 60))
 	}
 	args := m.arguments(o)
 	m.process = &process{
 		name: "mariadb", logPath: filepath.Join(m.folder.path, "log"), grace: 20 * time.Second, ready: m.probe,
 		command: func() *exec.Cmd {
 			cmd := exec.Command(m.server, args...)
-			cmd.Dir, cmd.SysProcAttr = m.folder.path, m.identity()
+			cmd.Dir, cmd.SysProcAttr, cmd.Env = m.folder.path, m.identity(), m.environment()
 			return cmd
 		},
 	}
@@ -127,6 +129,11 @@ func (m *MariaDBServer) identity() *syscall.SysProcAttr {
 		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
 	return attr
+}
+
+// environment gives the server a temporary folder that its user may write to.
+func (m *MariaDBServer) environment() []string {
+	return append(os.Environ(), "TMPDIR="+m.folder.path)
 }
 
 func (m *MariaDBServer) arguments(o MariaDBOptions) []string {
