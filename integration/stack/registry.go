@@ -168,7 +168,9 @@ func (r *RegistryServer) lay(java, app string, o RegistryOptions) (err error) {
 	if o.Kafka == "" {
 		args = append(args, set("apicurio.storage.kind", "sql"))
 	} else {
-		args = append(args, set("apicurio.storage.kind", "kafkasql"), set("apicurio.kafkasql.bootstrap.servers", o.Kafka))
+		// At its start it waits two poll timeouts for snapshots that are not there.
+		args = append(args, set("apicurio.storage.kind", "kafkasql"), set("apicurio.kafkasql.bootstrap.servers", o.Kafka),
+			set("apicurio.kafkasql.consumer.poll.timeout", "1000"))
 	}
 	args = append(args, "-jar", app)
 	r.process = &process{

@@ -75,9 +75,6 @@ func TestRegistryInMemory(t *testing.T) {
 }
 
 func TestRegistryOnKafka(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts slowly")
-	}
 	k := servers.Kafka(t)
 	r := stack.RegistryWith(t, stack.RegistryOptions{Kafka: k.Addr()})
 	id := register(t, r, "s", "kept")
