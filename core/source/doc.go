@@ -1,0 +1,30 @@
+// Package source speaks Kafka: it reads partitions, keeps the membership in a consumer group, and writes dead letters.
+//
+// In comes a list of brokers ([Options]). Out go, for one partition at a time, the raw record batches of a read-committed fetch
+// ([Cluster.Fetch]) and the data records in them ([Reader]); for the group as a whole, generations with the slots this member owns
+// ([Member.Join]) and a commit of offsets with metadata that says exactly what is known about its outcome ([Generation.Commit]).
+//
+// # Requests
+//
+// Connections (dial, TLS, SASL, pool) are kafka-go's; requests are encoded by kmsg and exchanged raw over them, because kafka-go's own
+// messages end at old versions. One connection carries one request at a time, so a JoinGroup that waits for minutes delays nobody. Every
+// node has a pool of its own, addressed by what our metadata says, not by kafka-go's cached layout. Versions are negotiated per node;
+// a broker that is too old fails with a [VersionError] naming the request.
+//
+// # Outcomes
+//
+// A request that was never written completely fails with [ConnError] where Sent is false: the broker cannot act on it. Sent and
+// unanswered means that it may be acted on now, later, or never. That difference decides whether a commit ends the membership, so an idle
+// connection is asked whether the broker has closed it before it is trusted with a request.
+//
+// # Memory
+//
+// Fetch reads an answer into the caller's buffer and hands it back in Fetched.Buf, possibly grown. Batches alias it. After an error the
+// buffer is the caller's again, whatever was under way. A Reader owns the buffers it decompresses into; the keys, values and headers of
+// its records point into them or into the fetched bytes and are valid until the next Reset. Records are never copied.
+//
+// # Goroutines
+//
+// Open starts none. Each node's pool has kafka-go's own goroutine and one per connection; Close ends them. A member has one goroutine, the
+// heartbeats of its current generation; Join and Leave wait for it. No other call leaves a goroutine behind.
+package source

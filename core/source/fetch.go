@@ -1,0 +1,98 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// FetchRequest asks for the batches of one partition from an offset on.
+type FetchRequest struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	MaxBytes  int32         // aimed at; the first batch comes whole even if it is larger
+	MaxWait   time.Duration // how long the broker may wait for a first byte
+}
+
+// Fetched is one answer. Batches and the reader's records alias Buf.
+type Fetched struct {
+	Batches                             []byte
+	HighWatermark, LastStable, LogStart int64
+	Aborted                             []Aborted
+	Buf                                 []byte // give it to the next Fetch once nothing of this answer is used any more
+}
+
+// Aborted is a transaction whose records are not to be delivered.
+type Aborted struct {
+	ProducerID, FirstOffset int64
+}
+
+// Fetch reads from the partition's leader with read-committed isolation, into buf. The caller retries; the leader is looked up anew
+// when it has moved or does not answer. On an error buf is unused again.
+func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetched, error) {
+	none := Fetched{Buf: buf}
+	n, epoch, err := c.leader(ctx, f.Topic, f.Partition)
+	if err != nil {
+		return none, err
+	}
+	x := exchange{req: fetchMessage(f, epoch), min: 11, max: 12, timeout: c.o.RequestTimeout + f.MaxWait, buf: buf, unsafe: true}
+	r, buf, err := n.do(ctx, x)
+	none.Buf = buf
+	if err != nil {
+		c.leaderError(f.Topic, f.Partition, codeNone, err)
+		return none, err
+	}
+	res := r.(*kmsg.FetchResponse)
+	what := object(f.Topic, f.Partition)
+	if res.ErrorCode != codeNone {
+		return none, &KafkaError{Code: res.ErrorCode, Request: "Fetch", Object: what}
+	}
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || res.Topics[0].Topic != f.Topic || res.Topics[0].Partitions[0].Partition != f.Partition {
+		return none, fmt.Errorf("kafka: Fetch %s: answer is about something else", what)
+	}
+	p := &res.Topics[0].Partitions[0]
+	switch p.ErrorCode {
+	case codeNone:
+	case codeOffsetOutOfRange:
+		return none, c.outOfRange(ctx, f)
+	default:
+		c.leaderError(f.Topic, f.Partition, p.ErrorCode, nil)
+		return none, &KafkaError{Code: p.ErrorCode, Request: "Fetch", Object: what}
+	}
+	out := Fetched{Batches: p.RecordBatches, HighWatermark: p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset, Buf: buf}
+	for _, a := range p.AbortedTransactions {
+		out.Aborted = append(out.Aborted, Aborted{a.ProducerID, a.FirstOffset})
+	}
+	return out, nil
+}
+
+func fetchMessage(f FetchRequest, epoch int32) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID = -1
+	req.MaxWaitMillis = int32(f.MaxWait.Milliseconds())
+	req.MinBytes, req.MaxBytes, req.IsolationLevel = 1, f.MaxBytes, 1
+	req.SessionID, req.SessionEpoch = 0, -1 // no session: it would tie all partitions to one connection
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = f.Partition, epoch, f.Offset, f.MaxBytes
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = f.Topic
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// outOfRange finds out where the log begins and ends; the answer to a fetch does not say.
+func (c *Cluster) outOfRange(ctx context.Context, f FetchRequest) error {
+	e := &OutOfRangeError{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, LogStart: -1, End: -1}
+	const uncommitted = 0 // a position behind the last stable offset is still inside of the log
+	if start, err := c.listOffset(ctx, f.Topic, f.Partition, int64(Earliest), uncommitted); err == nil {
+		e.LogStart = start
+	}
+	if end, err := c.listOffset(ctx, f.Topic, f.Partition, int64(Latest), uncommitted); err == nil {
+		e.End = end
+	}
+	return e
+}

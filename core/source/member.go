@@ -1,0 +1,195 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// MemberOptions of one member of a group. Group, Topics and Layout are mandatory.
+type MemberOptions struct {
+	Group      string
+	InstanceID string        // not empty: a static member
+	Session    time.Duration // how long the coordinator waits for a sign of life; default 10 s
+	Rebalance  time.Duration // how long it waits for members to join again; default 60 s
+	Heartbeat  time.Duration // default, and at most, a third of Session
+	Topics     []string
+	// Layout is called on the leader before it assigns. All members wait for it, and it has half of Session.
+	Layout func(ctx context.Context) ([]Layout, error)
+	Info   string // a short text that members should agree on, such as a hash of the sinks they run
+	// OnInfo is called on the leader with everybody's Info, by instance or member id, when they differ. It must not block.
+	OnInfo func(infos map[string]string)
+	Log    *slog.Logger
+}
+
+// Reasons of an end that did not come from the coordinator.
+var (
+	ErrRejoined = errors.New("the member has joined again")
+	ErrLeft     = errors.New("the member has left the group")
+	ErrExpired  = errors.New("no heartbeat was answered for longer than session and rebalance timeout")
+)
+
+// Member takes part in a consumer group, in the classic protocol with eager rebalancing: at a rebalance everything is given up, and
+// Join brings the next generation. Its methods are not for concurrent use; those of a Generation are.
+type Member struct {
+	c   *Cluster
+	o   MemberOptions
+	log *slog.Logger
+
+	id    string // given by the coordinator; empty before, and after an ended membership
+	gen   *Generation
+	claim claim // what the latest generation owned
+}
+
+// NewMember does not connect.
+func NewMember(c *Cluster, o MemberOptions) *Member {
+	if o.Session <= 0 {
+		o.Session = 10 * time.Second
+	}
+	if o.Rebalance <= 0 {
+		o.Rebalance = time.Minute
+	}
+	if o.Heartbeat <= 0 || o.Heartbeat > o.Session/3 {
+		o.Heartbeat = o.Session / 3
+	}
+	if len(o.Info) > maxInfo {
+		o.Info = o.Info[:maxInfo]
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Member{c: c, o: o, log: log.With("group", o.Group), claim: claim{generation: -1}}
+}
+
+// Join ends the current generation, if there is one, and returns the next. It tries again, with pauses, whatever may pass by itself:
+// a coordinator that moves or is down, a rebalance that overtakes it, a forgotten member id. It returns on the end of ctx, a refusal that
+// needs somebody to act, a failure of Layout, or when another process has taken the instance id (error 82).
+func (m *Member) Join(ctx context.Context) (*Generation, error) {
+	if err := m.finish(ctx, ErrRejoined, false); err != nil {
+		return nil, err
+	}
+	pause := 50 * time.Millisecond
+	for {
+		g, err := m.try(ctx)
+		if err == nil {
+			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
+			return g, nil
+		}
+		if ctx.Err() != nil || !m.again(err) {
+			return nil, err
+		}
+		m.log.Debug("joining again", "error", err)
+		if isCode(err, codeMemberIDRequired) {
+			continue
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-ctx.Done():
+			return nil, err
+		}
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
+// again says whether a failed try is worth another one, and forgets the member id where the coordinator has.
+func (m *Member) again(err error) bool {
+	var ke *KafkaError
+	if errors.As(err, &ke) {
+		switch ke.Code {
+		case codeMemberIDRequired, codeIllegalGeneration, codeRebalanceInProgress:
+			return true
+		case codeUnknownMember:
+			m.id = ""
+			return true
+		case codeFencedInstance:
+			m.id = ""
+			return false
+		}
+	}
+	return retriable(err)
+}
+
+// Leave ends the current generation and tells the coordinator, so that the others need not wait for the session to expire. A static
+// member keeps its place, to come back to it after a restart; Remove gives it up.
+func (m *Member) Leave(ctx context.Context) error {
+	if err := m.finish(ctx, ErrLeft, false); err != nil || m.o.InstanceID != "" {
+		return err
+	}
+	return m.Remove(ctx)
+}
+
+// Remove leaves the group also as a static member.
+func (m *Member) Remove(ctx context.Context) error {
+	if err := m.finish(ctx, ErrLeft, false); err != nil || (m.id == "" && m.o.InstanceID == "") {
+		return err
+	}
+	id := m.id
+	m.id = ""
+	err := m.c.leaveGroup(ctx, m.o.Group, id, m.o.InstanceID, m.c.o.RequestTimeout)
+	if isCode(err, codeUnknownMember) {
+		return nil
+	}
+	return err
+}
+
+// finish ends the current generation and waits for a commit in flight and the heartbeats. Where the membership ended, the member id
+// goes with it.
+func (m *Member) finish(ctx context.Context, reason error, leave bool) error {
+	g := m.gen
+	if g == nil {
+		return nil
+	}
+	// A commit in flight ends first: its outcome, if it stays unknown, ends the membership.
+	select {
+	case g.committing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-g.committing }()
+	g.end(reason, leave)
+	<-g.done
+	if !errors.Is(g.Err(), reason) {
+		m.id = ""
+	}
+	m.gen = nil
+	return nil
+}
+
+func (m *Member) instance() *string {
+	if m.o.InstanceID == "" {
+		return nil
+	}
+	return &m.o.InstanceID
+}
+
+func (c *Cluster) leaveGroup(ctx context.Context, group, id, instance string, timeout time.Duration) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = group
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID = id
+	if instance != "" {
+		member.InstanceID = &instance
+	}
+	req.Members = append(req.Members, member)
+	r, err := c.ask(ctx, group, exchange{req: req, min: 3, max: 5, timeout: timeout})
+	if err != nil {
+		return err
+	}
+	res := r.(*kmsg.LeaveGroupResponse)
+	for _, a := range res.Members {
+		if res.ErrorCode == codeNone {
+			res.ErrorCode = a.ErrorCode
+		}
+	}
+	return c.groupError(group, "LeaveGroup", res.ErrorCode)
+}
+
+func isCode(err error, code int16) bool {
+	var ke *KafkaError
+	return errors.As(err, &ke) && ke.Code == code
+}
