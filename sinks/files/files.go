@@ -1,0 +1,172 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// open checks that the folder is there and can be written to.
+func open(_ context.Context, c sink.Config) (sink.Sink, error) {
+	o, ok := c.Options.(*Options)
+	if !ok {
+		return nil, fmt.Errorf("options are of type %T", c.Options)
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	folder, err := parseTemplate(o.Folder)
+	if err != nil {
+		return nil, fmt.Errorf("folder: %w", err)
+	}
+	d, err := openDisk(o.Dir, o.Create)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{tmpDir, marksDir} {
+		if err := d.folder(name); err != nil {
+			d.close() //nolint:errcheck // the first error says more
+			return nil, err
+		}
+	}
+	return &files{
+		disk: d, id: c.ID(), name: c.Name, hash: short(c.ID()), schema: c.Schema, folder: folder, options: *o,
+		idle: sync.Pool{New: func() any { return nil }},
+	}, nil
+}
+
+// files is one sink of the configuration.
+type files struct {
+	disk    *disk
+	id      string // of the sink
+	name    string
+	hash    string // of the id
+	schema  *record.Schema
+	folder  template
+	options Options
+	idle    sync.Pool // of *zstd.Encoder
+}
+
+// Claim reads what the names and the marks say, and removes what an earlier
+// owner of the slot has left under way.
+func (f *files) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink.Found, error) {
+	if c.Partitions < 1 {
+		return nil, sink.Found{}, fmt.Errorf("claim of %d partitions", c.Partitions)
+	}
+	w, err := newWriter(f, c)
+	if err != nil {
+		return nil, sink.Found{}, err
+	}
+	if err := f.clear(ctx, c); err != nil {
+		return nil, sink.Found{}, err
+	}
+	found, err := f.find(ctx, c)
+	if err != nil {
+		return nil, sink.Found{}, err
+	}
+	return w, found, nil
+}
+
+// Close gives the folder back.
+func (f *files) Close() error { return f.disk.close() }
+
+// clear removes the temporary files of a slot's partitions, under any
+// incarnation.
+func (f *files) clear(ctx context.Context, c sink.Claim) error {
+	var stale []string
+	err := f.disk.names(ctx, tmpDir, func(name string) {
+		for p := range c.Partitions {
+			if strings.HasPrefix(name, f.tempPrefix(c.Topic, c.Partition+int32(p))) {
+				stale = append(stale, name)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range stale {
+		if err := f.disk.remove(path.Join(tmpDir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tempPrefix begins the names of a slot's temporary files.
+func (f *files) tempPrefix(topic string, partition int32) string {
+	return fmt.Sprintf("%s-%s-%d-", f.hash, short(topic), partition)
+}
+
+// find gathers what the folder remembers.
+func (f *files) find(ctx context.Context, c sink.Claim) (sink.Found, error) {
+	found := sink.Found{High: make([]int64, c.Partitions)}
+	for i := range found.High {
+		found.High[i] = -1
+	}
+	marks, err := f.marks(ctx)
+	if err != nil {
+		return found, err
+	}
+	for _, m := range marks {
+		found.State = sink.Has
+		if m.Topic == c.Topic && m.Incarnation != c.Incarnation {
+			found.OtherIncarnation = m.Incarnation
+		}
+		if m.Folder != f.folder.text {
+			return found, sink.Permanent(fmt.Errorf("folder was %q when this sink wrote first and is %q now: a batch under way could be written to both; "+
+				"put the old one back, or give the sink a new name", m.Folder, f.folder.text))
+		}
+	}
+	topic, hash := escape(c.Topic), short(c.Topic, c.Incarnation)
+	listed := map[string]bool{}
+	for i := range c.Partitions {
+		folder := f.folder.folder(f.name, c.Topic, c.Partition+int32(i))
+		if listed[folder] {
+			continue
+		}
+		listed[folder] = true
+		err := f.disk.names(ctx, folder, func(name string) {
+			n, ok := parse(name)
+			if !ok || n.sink != f.hash {
+				return
+			}
+			found.State = sink.Has
+			at := int(n.partition) - int(c.Partition)
+			switch {
+			case n.topic != topic || at < 0 || at >= c.Partitions:
+			case n.topicHash == hash:
+				found.High[at] = max(found.High[at], n.next)
+			case found.OtherIncarnation == "":
+				found.OtherIncarnation = "with the hash " + n.topicHash
+			}
+		})
+		if err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// encoder lends a compressor. One that was used before needs no new memory.
+func (f *files) encoder() (*zstd.Encoder, error) {
+	if e, ok := f.idle.Get().(*zstd.Encoder); ok {
+		return e, nil
+	}
+	// One stream, without goroutines. A file is one frame, since some readers
+	// stop silently at the end of the first.
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20),
+		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(f.options.Level)))
+}
+
+// giveBack takes a compressor back.
+func (f *files) giveBack(e *zstd.Encoder) {
+	e.Reset(nil)
+	f.idle.Put(e)
+}
