@@ -58,13 +58,17 @@ type Pending struct {
 	Token string        // what Stage returned, at most MaxToken bytes
 }
 
-// clone copies an entry with all that it points to: lanes keep changing theirs.
+// clone copies an entry with all that it points to, since lanes keep changing
+// theirs, and brings its time to what is stored.
 func (e Entry) clone() Entry {
 	e.Position = slices.Clone(e.Position)
 	if e.Pending != nil {
 		p := *e.Pending
 		p.Next = slices.Clone(p.Next)
 		p.Dead = slices.Clone(p.Dead)
+		if !p.Since.IsZero() {
+			p.Since = time.Unix(p.Since.Unix(), 0).UTC()
+		}
 		e.Pending = &p
 	}
 	return e

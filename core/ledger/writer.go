@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -21,92 +23,225 @@ type Options struct {
 	// Timeout of one OffsetCommit. Without an answer by then the membership
 	// ends; 0: ten seconds.
 	Timeout time.Duration
-	// Log gets what no caller is told: a Note that was refused. nil: discarded.
+	// Log gets what no caller is told: a Note that was not stored. nil: discarded.
 	Log *slog.Logger
 }
 
-// Writer is the one writer of a membership's records.
+// Writer is the one writer of a membership's records. Make it with NewWriter.
 type Writer struct {
-	group Group
+	group   Group
+	options Options
+	wake    chan struct{} // holds one: something changed since Run last looked
+
+	mu    sync.Mutex
+	slots map[Slot]*slot
+	// changed are the slots that have changes, in the order of their oldest.
+	changed []*slot
+	ended   *EndedError // set once; from then on nothing is queued or sent
 }
 
 // NewWriter makes the writer of one membership. Nothing is sent before Run.
-func NewWriter(g Group, o Options) *Writer { return &Writer{group: g} }
+func NewWriter(g Group, o Options) *Writer {
+	if o.Delay == 0 {
+		o.Delay = time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Writer{group: g, options: o, wake: make(chan struct{}, 1), slots: map[Slot]*slot{}}
+}
 
 // Run sends what Put, Note and Create bring, one OffsetCommit at a time, until
 // ctx ends (nil) or the membership does (*EndedError). Nothing is sent after it
 // returned, and all that waits or comes later gets an *EndedError. If ctx ends
-// while a commit is under way the membership is ended too.
-func (w *Writer) Run(ctx context.Context) error { return errNotYet }
-
-// SlotLayout is where a slot lies in its topic.
-type SlotLayout struct {
-	Slot       Slot
-	First      int32 // its first partition
-	Partitions int32 // how many it has, at least 1
+// while a commit is under way, and it gets no answer, the membership is ended
+// too. Run is called once.
+func (w *Writer) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		request, wait := w.next()
+		if len(request) == 0 {
+			w.pause(ctx, wait)
+			continue
+		}
+		err := w.commit(ctx, request)
+		if reason := w.settle(request, err); reason != nil {
+			ended := w.end(reason)
+			w.group.End(ended)
+			return ended
+		}
+	}
+	w.end(context.Cause(ctx))
+	return nil
 }
 
-// Load fetches and parses the records of newly gained slots. Slots that are
-// loaded already are left alone: their memory is newer than anything fetched.
-func (w *Writer) Load(ctx context.Context, slots []SlotLayout) error { return errNotYet }
-
-// Presence is how much of a slot's record was found.
-type Presence uint8
-
-// What Load found.
-const (
-	Missing Presence = iota // no record on any partition
-	Partly                  // a partition was reset, lost or written by something else
-	Present                 // all of it
-)
-
-// State is what Load found of a slot's record, and what was created since.
-type State struct {
-	Presence    Presence
-	Message     string // Partly: what is wrong, with the partition; Missing: a foreign offset, if there is one
-	Incarnation string
-	Width       int32 // partitions per slot that the stream started with
-	Partitions  int32 // partitions of the topic known to have a record; one at or above it is new
+// pause waits for a change, or for the oldest note to be due.
+func (w *Writer) pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-timer.C:
+	}
 }
 
-// State of a slot; Missing for one that is not loaded.
-func (w *Writer) State(slot Slot) State { return State{} }
-
-// Entry is the newest that is known of a sink: what is stored, or what was
-// noted since. The caller owns it. false: the sink has no entry in that slot.
-func (w *Writer) Entry(slot Slot, id ID) (Entry, bool) { return Entry{}, false }
-
-// Entries are all of a slot, also of sinks that this member does not run.
-func (w *Writer) Entries(slot Slot) []Entry { return nil }
-
-// Header is what all sinks of a slot share.
-type Header struct {
-	Incarnation string
-	Width       int32
-	Partitions  int32 // of the topic; see State
+// next collects what the next OffsetCommit carries: nothing unless somebody
+// waits for a change or a note is due; then everything that has changed, those
+// first, up to what Kafka takes in one request.
+func (w *Writer) next() (request []*revision, wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	wait = time.Hour
+	var due, rest []*slot
+	for _, s := range w.changed {
+		if d := s.due(now); d <= 0 {
+			due = append(due, s)
+		} else {
+			rest = append(rest, s)
+			wait = min(wait, d)
+		}
+	}
+	size := 0
+	for _, s := range append(due, rest...) {
+		if len(due) == 0 {
+			break
+		}
+		r := w.revise(s)
+		if len(r.taken) == 0 {
+			continue // none of its changes fits; they have been told
+		}
+		if size+r.size > maxRequest {
+			break
+		}
+		for _, c := range r.taken {
+			c.sent = true
+		}
+		// To the end of the line: a busy slot must not keep others waiting when not
+		// all fit one request.
+		w.changed = append(slices.DeleteFunc(w.changed, func(o *slot) bool { return o == s }), s)
+		size += r.size
+		request = append(request, r)
+	}
+	w.sweep()
+	if len(due) > 0 && len(request) == 0 {
+		wait = 0
+	}
+	return request, wait
 }
 
-// Create stores the first record of a slot that is Missing, with start
-// positions that the caller resolved. On a Present one it replaces Incarnation
-// and Partitions (the topic has grown, or is another) and puts the entries.
-func (w *Writer) Create(ctx context.Context, slot Slot, h Header, entries []Entry) error {
-	return errNotYet
+// commit sends one OffsetCommit and waits for its answer.
+func (w *Writer) commit(ctx context.Context, request []*revision) error {
+	var all []Commit
+	for _, r := range request {
+		all = append(all, r.commits...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.options.Timeout)
+	defer cancel()
+	return w.group.Commit(ctx, all)
 }
 
-// Put stores an entry: it returns nil once the whole current record of its slot
-// was acknowledged in one OffsetCommit, together with whatever else had changed.
-// *EndedError: unknown outcome, write nothing more. *RefusedError, *TooLongError
-// and an invalid entry: not stored, the membership goes on. ctx is heeded until
-// the entry is sent; from then on Put waits for the answer (Options.Timeout).
-func (w *Writer) Put(ctx context.Context, slot Slot, e Entry) error { return errNotYet }
+// settle brings memory to what the answer says and tells those who wait. A
+// reason means that the membership must end, because what is stored is not known
+// or because it is over: then nobody was told yet.
+func (w *Writer) settle(request []*revision, err error) (reason error) {
+	var refused *Refused
+	if err != nil && (!errors.As(err, &refused) || refused.Membership) {
+		return err
+	}
+	stored := func(r *revision) (n int) {
+		for _, c := range r.commits {
+			if refused == nil || slices.Contains(refused.Stored, Place{c.Topic, c.Partition}) {
+				n++
+			}
+		}
+		return n
+	}
+	// A slot of which a part was stored is neither what memory says nor what was
+	// sent. Only a new membership, which reads it, may go on from there.
+	for _, r := range request {
+		if n := stored(r); n != 0 && n != len(r.commits) {
+			return err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range request {
+		if stored(r) == len(r.commits) {
+			w.accept(r)
+		} else {
+			w.reject(r, err)
+		}
+	}
+	w.sweep()
+	return nil
+}
 
-// Note stores an entry with the next write of anything, or alone after
-// Options.Delay: a committed cut must not look pending for long on an idle
-// topic. Entry answers it at once. An invalid entry, or a slot without a record,
-// is reported in the log and dropped.
-func (w *Writer) Note(slot Slot, e Entry) {}
+// accept makes a revision the record.
+func (w *Writer) accept(r *revision) {
+	s := r.slot
+	s.presence, s.message = Present, ""
+	s.header, s.want = r.header, r.want
+	s.write, s.entries, s.bare = r.write, r.entries, false
+	for _, c := range r.taken {
+		s.remove(c)
+		c.finish(nil)
+	}
+	if s.header != s.want {
+		w.queue(&change{slot: s, due: time.Now().Add(w.options.Delay)})
+	}
+}
 
-// Flush returns once all that was noted before is stored.
-func (w *Writer) Flush(ctx context.Context) error { return errNotYet }
+// reject leaves the record as it was. Notes stay queued: their positions are
+// true whatever becomes of this request.
+func (w *Writer) reject(r *revision, err error) {
+	notes := 0
+	for _, c := range r.taken {
+		c.sent = false
+		if c.done == nil {
+			c.due = time.Now().Add(w.options.Delay)
+			notes++
+			continue
+		}
+		r.slot.remove(c)
+		c.finish(&RefusedError{Slot: r.slot.at.Slot, Err: err})
+	}
+	if notes > 0 {
+		w.options.Log.Warn("positions not stored yet", "slot", r.slot.at.Slot, "error", err)
+	}
+}
 
-var errNotYet = errors.New("ledger: not written yet")
+// end tells everybody that nothing is written any more.
+func (w *Writer) end(reason error) *EndedError {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = &EndedError{Reason: reason}
+	for _, s := range w.changed {
+		for _, c := range s.changes {
+			c.finish(w.ended)
+		}
+		s.changes = nil
+	}
+	w.changed = nil
+	return w.ended
+}
+
+// queue adds a change to its slot.
+func (w *Writer) queue(c *change) {
+	if len(c.slot.changes) == 0 && !slices.Contains(w.changed, c.slot) {
+		w.changed = append(w.changed, c.slot)
+	}
+	c.slot.changes = append(c.slot.changes, c)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sweep drops the slots without changes from changed.
+func (w *Writer) sweep() {
+	w.changed = slices.DeleteFunc(w.changed, func(s *slot) bool { return len(s.changes) == 0 })
+}
