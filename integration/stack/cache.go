@@ -55,6 +55,12 @@ func cached(ctx context.Context, name, what string, fill func(ctx context.Contex
 	}
 	say("fetching %s into %s", what, final)
 	began := time.Now()
+	// We hold the lock, so these are from processes that were killed.
+	if old, err := filepath.Glob(filepath.Join(root, name+".tmp-*")); err == nil {
+		for _, path := range old {
+			os.RemoveAll(path)
+		}
+	}
 	tmp, err := os.MkdirTemp(root, name+".tmp-")
 	if err != nil {
 		return "", fmt.Errorf("cache entry %s: %w", name, err)

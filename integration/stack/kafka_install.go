@@ -76,15 +76,15 @@ func fetchKafka(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", folderPrefix+"maven-")
+	work, err := newFolder("maven")
 	if err != nil {
-		return fmt.Errorf("temporary folder: %w", err)
+		return err
 	}
-	defer os.RemoveAll(work)
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(kafkaPOM), 0o644); err != nil {
+	defer work.remove()
+	if err := os.WriteFile(filepath.Join(work.path, "pom.xml"), []byte(kafkaPOM), 0o644); err != nil {
 		return fmt.Errorf("write pom.xml: %w", err)
 	}
-	return run(ctx, work, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
+	return run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
 }
 
 // prepare formats a data folder, so that a start need not, and runs a broker

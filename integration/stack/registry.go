@@ -80,16 +80,16 @@ func fetchRegistry(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", folderPrefix+"maven-")
+	work, err := newFolder("maven")
 	if err != nil {
-		return fmt.Errorf("temporary folder: %w", err)
-	}
-	defer os.RemoveAll(work)
-	artifact := "io.apicurio:apicurio-registry-app:" + registryVersion + ":tar.gz:all"
-	if err := run(ctx, work, mvn, "-q", "-B", "-ntp", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+work); err != nil {
 		return err
 	}
-	packed, err := filepath.Glob(filepath.Join(work, "*.tar.gz"))
+	defer work.remove()
+	artifact := "io.apicurio:apicurio-registry-app:" + registryVersion + ":tar.gz:all"
+	if err := run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+work.path); err != nil {
+		return err
+	}
+	packed, err := filepath.Glob(filepath.Join(work.path, "*.tar.gz"))
 	if err != nil || len(packed) != 1 {
 		return fmt.Errorf("find the archive of %s: %d found", artifact, len(packed))
 	}
