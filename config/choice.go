@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// chooser is a text option with a closed set of values. later are those that
+// the design has and this release does not: they are refused, not ignored.
+type chooser interface {
+	choices() []string
+	later() []string
+}
+
+// Format is how the records of a stream are encoded.
+type Format string
+
+// The formats.
+const (
+	Avro Format = "avro"
+	JSON Format = "json"
+)
+
+func (Format) choices() []string { return []string{string(Avro), string(JSON)} }
+func (Format) later() []string   { return nil }
+
+// Mechanism is a SASL mechanism.
+type Mechanism string
+
+func (Mechanism) choices() []string { return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} }
+func (Mechanism) later() []string   { return nil }
+
+// OnBadRecord is what a sink does with a record that it cannot write.
+type OnBadRecord string
+
+// What can be done with a bad record.
+const (
+	StopOnBad  OnBadRecord = "stop"
+	DeadLetter OnBadRecord = "dead_letter"
+)
+
+func (OnBadRecord) choices() []string { return []string{string(StopOnBad), string(DeadLetter)} }
+func (OnBadRecord) later() []string   { return nil }
+
+// OnGap is what a sink does when records that it has not written are gone.
+type OnGap string
+
+// StopOnGap stops the sink and names what is missing.
+const StopOnGap OnGap = "stop"
+
+func (OnGap) choices() []string { return []string{string(StopOnGap)} }
+func (OnGap) later() []string   { return []string{"skip_and_record"} }
+
+// OnReset is what a sink does when its topic was re-created.
+type OnReset string
+
+// StopOnReset stops the sink.
+const StopOnReset OnReset = "stop"
+
+func (OnReset) choices() []string { return []string{string(StopOnReset)} }
+func (OnReset) later() []string   { return []string{"new_incarnation"} }
+
+// delivery is the option of that name: a sink may only be weakened.
+type delivery string
+
+func (delivery) choices() []string { return []string{"at_least_once"} }
+func (delivery) later() []string   { return nil }
+
+// Start is where a sink without any progress begins. It is resolved once, when
+// the sink first starts. The zero value is the earliest record.
+type Start struct {
+	Latest bool
+	Time   time.Time // the first record of that time or later; zero: not by time
+}
+
+// String is the position as the YAML writes it.
+func (s Start) String() string {
+	switch {
+	case s.Latest:
+		return "latest"
+	case !s.Time.IsZero():
+		return s.Time.Format(time.RFC3339Nano)
+	}
+	return "earliest"
+}
+
+// UnmarshalText reads earliest, latest or a time.
+func (s *Start) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "earliest":
+		*s = Start{}
+		return nil
+	case "latest":
+		*s = Start{Latest: true}
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil || t.IsZero() {
+		return fmt.Errorf("must be earliest, latest or a time such as 2026-01-31T06:00:00Z")
+	}
+	*s = Start{Time: t}
+	return nil
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"time"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// Config is everything that the YAML files say. Every default is filled in.
+type Config struct {
+	Streams     []Stream     // in the order of the files
+	Connections []Connection // in the order of the files
+	Sinks       []Sink       // in the order of the files
+	Limits      Limits
+	Warnings    Problems // what works and is doubtful
+
+	places map[string]place // per sink, where its document lies
+}
+
+// Limits bound the whole process.
+type Limits struct {
+	// Memory is the budget of fetched, decoded and held data, in bytes.
+	Memory sink.Size `yaml:"memory"`
+}
+
+// Stream is a source of events, decoded once for all of its sinks.
+type Stream struct {
+	Name        string
+	Kafka       Kafka
+	Format      Format
+	Registry    *Registry // nil: none
+	SchemaPath  string    // as opened; "" without one
+	Schema      []byte    // the writer schema (Avro, as JSON text); nil without a file
+	Envelope    Envelope
+	Types       []Declared // the types of paths, where the data does not say them (JSON)
+	DeadLetters DeadLetters
+	Slots       int // runs of partitions per topic; 0: one partition each
+}
+
+// Kafka says where a stream's records are, and as whom they are read.
+type Kafka struct {
+	Brokers    []string `yaml:"brokers"`    // host:port
+	Topics     []string `yaml:"topics,one"` // one name or several
+	Group      string   `yaml:"group"`
+	InstanceID string   `yaml:"instance_id"` // static membership; "": none
+	ClientID   string   `yaml:"client_id"`
+	SASL       *SASL    `yaml:"sasl"`
+	TLS        *TLS     `yaml:"tls"`
+
+	SessionTimeout   time.Duration `yaml:"session_timeout"`
+	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"`
+	Fetch            Fetch         `yaml:"fetch"`
+}
+
+// Fetch bounds one fetch from a broker.
+type Fetch struct {
+	Bytes          sink.Size     `yaml:"bytes"`           // of one answer
+	PartitionBytes sink.Size     `yaml:"partition_bytes"` // of one partition in it
+	Wait           time.Duration `yaml:"wait"`            // how long a broker holds back an empty answer
+}
+
+// SASL is how a Kafka client proves who it is.
+type SASL struct {
+	Mechanism Mechanism   `yaml:"mechanism"`
+	Username  string      `yaml:"username"`
+	Password  sink.Secret `yaml:"password"`
+}
+
+// Registry is a schema registry.
+type Registry struct {
+	URL      string        `yaml:"url"`
+	Username string        `yaml:"username"`
+	Password sink.Secret   `yaml:"password"`
+	TLS      *TLS          `yaml:"tls"`
+	Subject  string        `yaml:"subject"` // "": the topic's name and -value
+	Grace    time.Duration `yaml:"grace"`   // how long an unknown schema id is asked for before its record is dead
+}
+
+// Envelope names the fields of an event that play the roles of the envelope.
+// "" stands for the field that has the role's own name, if there is one.
+type Envelope struct {
+	ID      string `yaml:"id"`
+	Time    string `yaml:"time"`
+	Type    string `yaml:"type"`
+	Server  string `yaml:"server"`
+	Payload string `yaml:"payload"`
+}
+
+// Declared is the type of one path of a stream's events, as the YAML says it:
+// int, decimal(18,6), timestamp(ms).
+type Declared struct {
+	Path string
+	Type record.Type
+	Unit string // of a timestamp read from a number: s, ms, us, ns; else ""
+}
+
+// DeadLetters says where records go that cannot be written.
+type DeadLetters struct {
+	Topic string `yaml:"topic"` // "": nowhere
+}
+
+// Connection is a named destination that sinks share.
+type Connection struct {
+	Name    string
+	Type    string       // the sink type that it serves
+	Options sink.Options // as Spec.Connection made it, filled
+}
+
+// Sink is one sink: which events, which fields, and where they go.
+type Sink struct {
+	Name        string
+	File        string // where it is written down
+	From        string // the stream's name
+	Start       Start
+	Where       string
+	All         bool    // fields: all
+	Fields      []Field // in the order of the file; nil with All
+	Aggregate   *Aggregate
+	Batch       sink.Batch
+	OnBadRecord OnBadRecord
+	OnGap       OnGap
+	OnReset     OnReset
+	Delivery    sink.Delivery // the Spec's, or AtLeastOnce where that was chosen
+	Timeout     time.Duration // of one attempt to commit
+
+	Spec    sink.Spec
+	Options sink.Options // as Spec.Options made it, filled; not to be changed
+	Targets []Target     // at least one; each has its own progress
+}
+
+// Target is one destination of a sink.
+type Target struct {
+	Connection string       // the connection's name; the type's name where it needs none
+	Options    sink.Options // the connection's; nil without one
+}
+
+// Field is one column of a sink.
+type Field struct {
+	Name string
+	Expr string
+	As   string // a cast; "": none
+}
+
+// Aggregate groups the rows of a batch.
+type Aggregate struct {
+	By      []string
+	Columns []Column
+}
+
+// Column is one aggregated column.
+type Column struct {
+	Name string
+	Expr string
+}
+
+// Stream is the stream of that name, or nil.
+func (c *Config) Stream(name string) *Stream {
+	for i := range c.Streams {
+		if c.Streams[i].Name == name {
+			return &c.Streams[i]
+		}
+	}
+	return nil
+}
+
+// Sink is the sink of that name, or nil.
+func (c *Config) Sink(name string) *Sink {
+	for i := range c.Sinks {
+		if c.Sinks[i].Name == name {
+			return &c.Sinks[i]
+		}
+	}
+	return nil
+}
+
+// SinksOf lists the sinks of a stream.
+func (c *Config) SinksOf(stream string) []*Sink {
+	var out []*Sink
+	for i := range c.Sinks {
+		if c.Sinks[i].From == stream {
+			out = append(out, &c.Sinks[i])
+		}
+	}
+	return out
+}

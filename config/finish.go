@@ -1,0 +1,153 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// finish fills in defaults and checks what no document shows by itself.
+func (l *loader) finish() {
+	l.config.Limits.Memory = nonZero(l.config.Limits.Memory, defaultMemory)
+	l.checkGroups()
+	for i, s := range l.sinks {
+		s.decoder.problems = nil // those of the document are in the list already
+		l.finishSink(s, l.sinks[:i])
+		l.problems = append(l.problems, s.decoder.problems...)
+		l.config.Sinks = append(l.config.Sinks, s.Sink)
+		l.config.places[s.Name] = place{s.decoder.source, s.doc, ""}
+	}
+	if len(l.problems) > 0 {
+		return
+	}
+	if len(l.config.Sinks) == 0 {
+		l.warnings = append(l.warnings, Problem{File: l.firstName(), Message: "no sinks: nothing would be written", Hint: "a sink is a document that starts with sink: NAME"})
+	}
+	for _, s := range l.config.Streams {
+		if len(l.config.Sinks) > 0 && len(l.config.SinksOf(s.Name)) == 0 {
+			d := l.streams[s.Name]
+			l.warnings = append(l.warnings, d.at.source.at(d.at.node, d.at.path, "no sink reads this stream", ""))
+		}
+	}
+}
+
+func (l *loader) firstName() string {
+	if len(l.sources) == 0 {
+		return "configuration"
+	}
+	return l.sources[0].name
+}
+
+// checkGroups refuses two streams with one group: they would take each other's
+// partitions and overwrite each other's progress.
+func (l *loader) checkGroups() {
+	first := map[string]string{}
+	for _, s := range l.config.Streams {
+		if s.Kafka.Group == "" {
+			continue
+		}
+		if other, ok := first[s.Kafka.Group]; ok {
+			d := l.streams[s.Name]
+			at := d.body.source.at(nearest(d.body.node, "kafka.group"), d.body.path+".kafka.group",
+				"is the group of the stream "+other+" as well", "each stream needs a group of its own")
+			l.problems = append(l.problems, at)
+			continue
+		}
+		first[s.Kafka.Group] = s.Name
+	}
+}
+
+// finishSink checks a sink against streams, connections and other sinks, and
+// fills in its settings.
+func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
+	d := s.decoder
+	for _, o := range before {
+		if o.Name == s.Name && s.Name != "" {
+			at := place{o.decoder.source, nearest(o.doc, "sink"), ""}
+			d.failAt(s.doc, "", "sink", "a sink of that name exists already: "+at.String(), "")
+			break
+		}
+	}
+	settings := s.settings
+	stream := l.streams[s.From]
+	if stream != nil {
+		settings = settings.over(stream.defaults)
+	} else if s.From != "" {
+		d.failAt(s.doc, "", "from", "no stream is called "+quote(s.From), l.hint(s.From, l.streamNames(), "stream"))
+	}
+	if l.defaults != nil {
+		settings = settings.over(*l.defaults)
+	}
+	settings.apply(&s.Sink)
+	if s.OnBadRecord == DeadLetter && stream != nil && stream.DeadLetters.Topic == "" {
+		d.failAt(s.doc, "", "on_bad_record", "the stream "+s.From+" has no dead_letters", "add dead_letters: {topic: …} to it")
+	}
+	if s.Spec.Connection != nil {
+		l.targets(s)
+	}
+}
+
+// targets finds the connections of a sink.
+func (l *loader) targets(s *sinkDoc) {
+	d := s.decoder
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		at := fmt.Sprintf("connection[%d]", i)
+		if len(s.Targets) == 1 && child(s.typeAt.value, at) == child(s.typeAt.value, "connection") {
+			at = "connection"
+		}
+		if slices.ContainsFunc(s.Targets[:i], func(o Target) bool { return o.Connection == t.Connection }) {
+			d.failAt(s.typeAt.value, s.Spec.Type, at, "given twice", "")
+			continue
+		}
+		if d.isBlamed(join(s.Spec.Type, at)) {
+			continue
+		}
+		j := slices.IndexFunc(l.config.Connections, func(c Connection) bool { return c.Name == t.Connection })
+		switch {
+		case j < 0 && l.connections[t.Connection].node != nil:
+			// It is there and could not be decoded, which is said at its place.
+		case j < 0:
+			d.failAt(s.typeAt.value, s.Spec.Type, at, "no connection is called "+quote(t.Connection), l.hint(t.Connection, l.connectionNames(s.Spec.Type), s.Spec.Type+" connection"))
+		case l.config.Connections[j].Type != s.Spec.Type:
+			c := l.config.Connections[j]
+			d.failAt(s.typeAt.value, s.Spec.Type, at, "the connection "+c.Name+" is one of "+c.Type+", not of "+s.Spec.Type, didYouMean(t.Connection, l.connectionNames(s.Spec.Type)))
+		default:
+			t.Options = l.config.Connections[j].Options
+		}
+	}
+}
+
+// hint names what was probably meant, or all there is.
+func (l *loader) hint(name string, known []string, what string) string {
+	if h := didYouMean(name, known); h != "" {
+		return h
+	}
+	if len(known) == 0 {
+		return "there is no " + what
+	}
+	if len(known) > 12 {
+		return ""
+	}
+	return "known are " + strings.Join(known, ", ")
+}
+
+func (l *loader) streamNames() []string {
+	var out []string
+	for name := range l.streams {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (l *loader) connectionNames(typ string) []string {
+	var out []string
+	for _, c := range l.config.Connections {
+		if c.Type == typ {
+			out = append(out, c.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,199 @@
+package config
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// place is where a document, or a part of it, was written down.
+type place struct {
+	source *source
+	node   *yaml.Node
+	path   string
+}
+
+// offset is the line and column of byte i of a scalar's text. It is exact for
+// plain and quoted scalars of one line and for literal blocks (|); elsewhere it
+// is the scalar's start.
+func (s *source) offset(n *yaml.Node, i int) (line, column int) {
+	line, column = n.Line, n.Column
+	if n.Kind != yaml.ScalarNode || i < 0 || i > len(n.Value) {
+		return line, column
+	}
+	if n.Style&yaml.LiteralStyle != 0 {
+		return s.literalOffset(n, i)
+	}
+	raw, start := s.rawFrom(n)
+	if end, ok := rawIndex(n, raw, i); ok {
+		return line, start + utf8.RuneCountInString(raw[:end])
+	}
+	return line, column
+}
+
+// rawFrom is the rest of the source line from a scalar on, behind its anchor.
+func (s *source) rawFrom(n *yaml.Node) (raw string, column int) {
+	if n.Line < 1 || n.Line > len(s.lines) {
+		return "", n.Column
+	}
+	runes := []rune(s.lines[n.Line-1])
+	if n.Column-1 > len(runes) || n.Column < 1 {
+		return "", n.Column
+	}
+	raw = string(runes[n.Column-1:])
+	column = n.Column
+	if n.Anchor != "" && strings.HasPrefix(raw, "&"+n.Anchor) {
+		rest := strings.TrimLeft(raw[1+len(n.Anchor):], " ")
+		column += utf8.RuneCountInString(raw) - utf8.RuneCountInString(rest)
+		raw = rest
+	}
+	return raw, column
+}
+
+// rawIndex is the byte in raw, the source line from the scalar on, at which
+// byte i of its value is written. ok is false where the scalar goes on in
+// another line, or is written in a way that is not followed here.
+func rawIndex(n *yaml.Node, raw string, i int) (int, bool) {
+	switch {
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		return doubleQuoted(n.Value, raw, i)
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		at := 1
+		for done := 0; done < i; done++ {
+			if at >= len(raw) || raw[at] != n.Value[done] {
+				return 0, false
+			}
+			if raw[at] == '\'' {
+				at++
+			}
+			at++
+		}
+		return at, at <= len(raw)
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return 0, false
+	}
+	return i, strings.HasPrefix(raw, n.Value) || i <= len(raw) && strings.HasPrefix(raw, n.Value[:i])
+}
+
+// doubleQuoted follows the escapes that stand for one character each.
+func doubleQuoted(value, raw string, i int) (int, bool) {
+	at, done := 1, 0
+	for done < i {
+		if at >= len(raw) || raw[at] == '"' {
+			return 0, false
+		}
+		_, size := utf8.DecodeRuneInString(value[done:])
+		if raw[at] != '\\' {
+			at += size
+			done += size
+			continue
+		}
+		if at+1 >= len(raw) {
+			return 0, false
+		}
+		at += escapeLen(raw[at+1])
+		done += size
+	}
+	return at, at <= len(raw)
+}
+
+// escapeLen is the length of the escape that starts with \ and c.
+func escapeLen(c byte) int {
+	switch c {
+	case 'x':
+		return 4
+	case 'u':
+		return 6
+	case 'U':
+		return 10
+	}
+	return 2
+}
+
+// literalOffset counts lines below the header of a literal block.
+func (s *source) literalOffset(n *yaml.Node, i int) (line, column int) {
+	before := n.Value[:i]
+	row := n.Line + 1 + strings.Count(before, "\n")
+	tail := before[strings.LastIndexByte(before, '\n')+1:]
+	content, _, _ := strings.Cut(n.Value[len(before)-len(tail):], "\n")
+	if row > len(s.lines) || !strings.HasSuffix(s.lines[row-1], content) {
+		return n.Line, n.Column
+	}
+	indent := len(s.lines[row-1]) - len(content)
+	return row, indent + utf8.RuneCountInString(tail) + 1
+}
+
+// tokenWidth is how many characters of its first line a node takes: what the
+// caret underlines. Mappings and lists have one.
+func (s *source) tokenWidth(n *yaml.Node) int {
+	raw, column := s.rawFrom(n)
+	if n.Kind != yaml.ScalarNode || raw == "" {
+		return 1
+	}
+	end, ok := rawIndex(n, raw, len(n.Value))
+	if !ok {
+		return 1
+	}
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+		end++
+	}
+	end = min(end, len(raw))
+	return column - n.Column + max(1, utf8.RuneCountInString(raw[:end]))
+}
+
+// show fills in the source line of each problem: up to the end of what is
+// blamed, with every value masked that is not known to be public.
+func (s *source) show(ps Problems) {
+	for i := range ps {
+		p := &ps[i]
+		if p.width >= 0 && p.Line >= 1 && p.Line <= len(s.lines) && p.order == s.order && p.text == "" {
+			s.mask(p)
+		}
+	}
+}
+
+// mask writes p.text. A value that is not public is taken to reach up to where
+// the next node starts, whatever stands between.
+func (s *source) mask(p *Problem) {
+	line := []rune(s.lines[p.Line-1])
+	start := min(p.Column-1, len(line))
+	end := min(max(start+p.width, p.reach), len(line))
+	var shown []rune
+	at, hidden := 0, s.hiddenBefore(p.Line)
+	advance := func(to int) {
+		part := line[at:max(to, at)]
+		if hidden && strings.TrimSpace(string(part)) != "" {
+			part = []rune("*** ")
+		}
+		shown = append(shown, part...)
+		at = max(to, at)
+	}
+	for _, n := range s.nodes {
+		if n.Line == p.Line && n.Column-1 <= start {
+			advance(min(n.Column-1, len(line)))
+			hidden = n.Kind == yaml.ScalarNode && !s.public[n]
+		}
+	}
+	advance(start)
+	p.shown = len(shown) + 1
+	if p.width == 0 || hidden {
+		p.text, p.width = string(shown)+"***", 3
+		return
+	}
+	advance(end)
+	p.text = string(shown)
+}
+
+// hiddenBefore says whether a masked value of an earlier line may reach into
+// this one.
+func (s *source) hiddenBefore(line int) bool {
+	hidden := false
+	for _, n := range s.nodes {
+		if n.Line >= line {
+			break
+		}
+		hidden = n.Kind == yaml.ScalarNode && !s.public[n]
+	}
+	return hidden
+}

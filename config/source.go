@@ -1,0 +1,209 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of one document. They are far above what people write, and low enough
+// that no file takes noticeable time or memory.
+const (
+	maxDepth  = 32
+	maxValues = 100_000
+)
+
+// source is one file: its text, and the values of its documents.
+type source struct {
+	name  string // as messages show it
+	dir   string // where relative paths start
+	order int    // among the files
+	lines []string
+
+	nodes  []*yaml.Node        // every node in the order of the text
+	public map[*yaml.Node]bool // may be shown: keys and values known to be no secrets
+}
+
+// parse reads all documents of a file. The documents returned obey the bounds
+// and hold neither tags, merge keys, cycles nor odd keys; aliases are replaced
+// by what they stand for.
+func parse(name, dir string, order int, text []byte) (*source, []*yaml.Node, Problems) {
+	s := &source{name: name, dir: dir, order: order, public: map[*yaml.Node]bool{}}
+	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
+	if !utf8.Valid(text) {
+		return s, nil, Problems{s.whole("is not UTF-8 text")}
+	}
+	s.lines = strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+	docs, err := documents(text)
+	var problems Problems
+	if err != nil {
+		problems = append(problems, s.syntax(err))
+	}
+	var whole []*yaml.Node
+	for _, d := range docs {
+		if len(d.Content) == 0 || d.Content[0].Kind == yaml.ScalarNode && d.Content[0].Tag == "!!null" {
+			continue
+		}
+		w := inspector{source: s, open: map[*yaml.Node]bool{}}
+		w.collect(d.Content[0], 0)
+		d.Content[0] = w.inspect(d.Content[0], 0)
+		if problems = append(problems, w.problems...); len(w.problems) == 0 {
+			whole = append(whole, d.Content[0])
+		}
+	}
+	return s, whole, problems
+}
+
+// documents decodes until the end or the first error. The library panics where
+// it finds a fault in itself; for a user that is a file that cannot be read.
+func documents(text []byte) (docs []*yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New("yaml: cannot be read as YAML")
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		n := &yaml.Node{}
+		if err := d.Decode(n); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return docs, err
+		}
+		if docs = append(docs, n); len(docs) > 1000 {
+			return docs, errors.New("yaml: more than 1000 documents in one file")
+		}
+	}
+}
+
+// syntax is the library's error as a problem. No source line is shown, since
+// nobody knows yet what in it is a secret.
+func (s *source) syntax(err error) Problem {
+	p := s.whole(strings.TrimPrefix(err.Error(), "yaml: "))
+	p.width = -1
+	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(p.Message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Line = min(p.Line, len(s.lines))
+		p.Column = 1
+		p.Message = p.Message[len(m[0]):]
+	}
+	// The scanner blames a tab on what follows it, often on the wrong line.
+	for i, line := range s.lines {
+		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") && (p.Line == 0 || i+1 >= p.Line-1 && i+1 <= p.Line+1) {
+			p.Line, p.Column = i+1, strings.IndexByte(indent, '\t')+1
+			p.Hint = "indent with spaces, not with tabs"
+			break
+		}
+	}
+	p.Message = "not valid YAML: " + p.Message
+	return p
+}
+
+func (s *source) whole(message string) Problem {
+	return Problem{File: s.name, Message: message, order: s.order}
+}
+
+// at is a problem at a node.
+func (s *source) at(n *yaml.Node, path, message, hint string) Problem {
+	p := Problem{File: s.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: s.order}
+	p.width = s.tokenWidth(n)
+	if n.Kind == yaml.ScalarNode && !s.public[n] {
+		p.width = 0 // the length of a secret is nobody's business
+	}
+	return p
+}
+
+// within is a problem at byte i of a scalar's text, width characters wide.
+func (s *source) within(n *yaml.Node, i, width int, path, message, hint string) Problem {
+	p := s.at(n, path, message, hint)
+	if p.width == 0 {
+		return p // masked: where in it is not shown either
+	}
+	p.reach = n.Column - 1 + p.width
+	p.Line, p.Column = s.offset(n, i)
+	if i == 0 || p.Line == n.Line && p.Column == n.Column {
+		return p
+	}
+	p.width = width
+	return p
+}
+
+// inspector checks the shape of one document.
+type inspector struct {
+	source   *source
+	problems Problems
+	open     map[*yaml.Node]bool // being inspected: an alias to one of them is a cycle
+	values   int
+	stopped  bool
+}
+
+// collect lists the nodes as they stand in the text.
+func (w *inspector) collect(n *yaml.Node, depth int) {
+	w.source.nodes = append(w.source.nodes, n)
+	if depth <= maxDepth {
+		for _, c := range n.Content {
+			w.collect(c, depth+1)
+		}
+	}
+}
+
+// inspect returns what stands for n with aliases replaced, and notes what is
+// refused. It walks the expanded document, so that its bounds hold for
+// everything that walks it later.
+func (w *inspector) inspect(n *yaml.Node, depth int) *yaml.Node {
+	if w.stopped {
+		return n
+	}
+	if w.values++; w.values > maxValues {
+		w.refuse(n, fmt.Sprintf("more than %d values in one document, with its aliases expanded", maxValues), "")
+		w.stopped = true
+		return n
+	}
+	if n.Kind == yaml.AliasNode {
+		if w.open[n.Alias] {
+			w.refuse(n, "an alias inside of what it stands for", "")
+			w.stopped = true
+			return n
+		}
+		return w.inspect(n.Alias, depth)
+	}
+	if depth > maxDepth {
+		w.refuse(n, fmt.Sprintf("nested deeper than %d levels", maxDepth), "")
+		w.stopped = true
+		return n
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		w.refuse(n, "tags are not supported", "leave it out: a value is taken by the type of its option")
+	}
+	w.open[n] = true
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			w.key(c)
+		}
+		n.Content[i] = w.inspect(c, depth+1)
+	}
+	delete(w.open, n)
+	return n
+}
+
+// key refuses what is no plain key.
+func (w *inspector) key(k *yaml.Node) {
+	switch {
+	case k.Kind == yaml.AliasNode || k.Kind != yaml.ScalarNode:
+		w.refuse(k, "a key must be a plain text", "quote the value if it starts with { or [")
+	case k.Tag == "!!merge":
+		w.source.public[k] = true
+		w.refuse(k, "merge keys are not supported", "use defaults: for what sinks have in common")
+	}
+}
+
+func (w *inspector) refuse(n *yaml.Node, message, hint string) {
+	w.problems = append(w.problems, w.source.at(n, "", message, hint))
+}

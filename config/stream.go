@@ -1,0 +1,301 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// rawStream is a stream as the YAML has it.
+type rawStream struct {
+	Kafka       *Kafka      `yaml:"kafka"`
+	Format      Format      `yaml:"format"`
+	Registry    *Registry   `yaml:"registry"`
+	Schema      string      `yaml:"schema"`
+	Envelope    Envelope    `yaml:"envelope"`
+	Types       declared    `yaml:"types"`
+	DeadLetters deadLetters `yaml:"dead_letters"`
+	Slots       int         `yaml:"slots"`
+	Defaults    settings    `yaml:"defaults"`
+}
+
+// deadLetters knows the option that comes later.
+type deadLetters struct {
+	Topic string   `yaml:"topic"`
+	Dir   notReady `yaml:"dir"`
+}
+
+// notReady is an option of the design that this release lacks: it is refused,
+// since ignoring it would break a promise.
+type notReady struct{}
+
+func (*notReady) decode(d *decoder, n *yaml.Node, path string) {
+	d.fail(n, path, "this option is not available yet", "leave it out")
+}
+
+// declared keeps the order of types:.
+type declared []Declared
+
+func (t *declared) decode(d *decoder, n *yaml.Node, path string) {
+	pairs, _ := d.pairs(n, path)
+	for _, p := range pairs {
+		at := join(path, p.key.Value)
+		text, ok := d.text(p.value, at, "a type such as int or decimal(18,6)")
+		if !ok {
+			continue
+		}
+		typ, unit, err := plan.ParseType(text.value)
+		switch {
+		case err != nil && text.refs:
+			d.fail(p.value, at, "what the reference stands for is no type", "")
+		case err != nil:
+			d.fail(p.value, at, err.Error(), "")
+		default:
+			*t = append(*t, Declared{Path: p.key.Value, Type: typ, Unit: unit})
+		}
+	}
+}
+
+// sharedDocument decodes streams, connections, defaults and limits.
+func (l *loader) sharedDocument(d *decoder, doc *yaml.Node) {
+	pairs, _ := d.pairs(doc, "")
+	for _, p := range pairs {
+		at := place{d.source, p.key, p.key.Value}
+		switch p.key.Value {
+		case "streams":
+			l.named(d, p, func(e pair, path string) { l.stream(d, e, path) })
+		case "connections":
+			l.named(d, p, func(e pair, path string) { l.connection(d, e, path) })
+		case "defaults":
+			if l.twice(d, l.defaultsAt, at) {
+				continue
+			}
+			l.defaultsAt, l.defaults = at, &settings{}
+			d.settings(p.value, p.key.Value, l.defaults)
+		case "limits":
+			if l.twice(d, l.limitsAt, at) {
+				continue
+			}
+			l.limitsAt = at
+			d.into(p.value, p.key.Value, &l.config.Limits)
+			if m := l.config.Limits.Memory; m != 0 && m < minMemory {
+				d.failAt(p.value, "limits", "memory", "must be at least 32MiB", "")
+			}
+		default:
+			d.unknown(p.key, "", "unknown option", []string{"streams", "connections", "defaults", "limits"})
+		}
+	}
+}
+
+// minMemory is the smallest budget: a few fetched answers and decoded chunks.
+const minMemory = 32 << 20
+
+// twice reports what was already given in another place.
+func (l *loader) twice(d *decoder, first, at place) bool {
+	if first.node == nil {
+		return false
+	}
+	d.fail(at.node, at.path, "given twice: first in "+first.String(), "")
+	return true
+}
+
+// String is where a place is, as messages refer to it.
+func (p place) String() string {
+	return fmt.Sprintf("%s:%d:%d", p.source.name, p.node.Line, p.node.Column)
+}
+
+// named walks a mapping of names.
+func (l *loader) named(d *decoder, p pair, each func(e pair, path string)) {
+	pairs, _ := d.pairs(p.value, p.key.Value)
+	for _, e := range pairs {
+		path := join(p.key.Value, e.key.Value)
+		if !validName(e.key.Value) {
+			d.fail(e.key, path, "a name has up to 64 characters of a-z, 0-9, _ and -, the first a letter or digit", "")
+			continue
+		}
+		each(e, path)
+	}
+}
+
+func validName(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`).MatchString(s) }
+
+// stream decodes one stream and checks what it says by itself.
+func (l *loader) stream(d *decoder, e pair, path string) {
+	if first, ok := l.streams[e.key.Value]; ok {
+		l.twice(d, first.at, place{d.source, e.key, path})
+		return
+	}
+	raw := rawStream{}
+	d.into(e.value, path, &raw)
+	s := &streamDoc{at: place{d.source, e.key, path}, body: place{d.source, e.value, path}, defaults: raw.Defaults}
+	s.Stream = Stream{
+		Name: e.key.Value, Format: raw.Format, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
+		DeadLetters: DeadLetters{Topic: raw.DeadLetters.Topic}, Slots: raw.Slots,
+	}
+	if raw.Kafka == nil {
+		d.missing(e, path, "kafka", "where the events are: kafka: {brokers: […], topics: […], group: …}")
+	} else {
+		s.Kafka = *raw.Kafka
+		d.checkKafka(e, path, &s.Kafka)
+	}
+	d.checkStream(e, path, &s.Stream, raw.Schema)
+	if l.streams == nil {
+		l.streams = map[string]*streamDoc{}
+	}
+	l.streams[s.Name] = s
+	l.config.Streams = append(l.config.Streams, s.Stream)
+}
+
+func (d *decoder) checkKafka(e pair, path string, k *Kafka) {
+	at := path + ".kafka"
+	in := pairAt(e.value, "kafka")
+	body := in.value
+	if len(k.Brokers) == 0 {
+		d.missing(in, at, "brokers", "a list of host:port")
+	}
+	for i, b := range k.Brokers {
+		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || !validPort(port) {
+			d.failAt(body, at, fmt.Sprintf("brokers[%d]", i), "must be host:port", "")
+		}
+	}
+	if len(k.Topics) == 0 {
+		d.missing(in, at, "topics", "a name, or a list of names")
+	}
+	for i, t := range k.Topics {
+		if !validTopic(t) {
+			d.failAt(body, at, fmt.Sprintf("topics[%d]", i), "is no name of a topic", "")
+		} else if slices.Index(k.Topics, t) < i {
+			d.failAt(body, at, fmt.Sprintf("topics[%d]", i), "given twice", "")
+		}
+	}
+	if k.Group == "" {
+		d.missing(in, at, "group", "there is no default, so that no second installation joins this one by accident")
+	}
+	if k.SASL != nil {
+		d.checkSASL(in, at, k)
+	}
+	d.checkTLS(in, at, k.TLS)
+	d.within(body, at, "session_timeout", &k.SessionTimeout, 45*time.Second, time.Second, 30*time.Minute)
+	d.within(body, at, "rebalance_timeout", &k.RebalanceTimeout, max(60*time.Second, k.SessionTimeout), time.Second, time.Hour)
+	if k.RebalanceTimeout < k.SessionTimeout {
+		d.failAt(body, at, "rebalance_timeout", "must not be shorter than session_timeout", "")
+	}
+	fetch, fetchAt := child(body, "fetch"), at+".fetch"
+	d.within(fetch, fetchAt, "wait", &k.Fetch.Wait, 500*time.Millisecond, time.Millisecond, 30*time.Second)
+	d.withinSize(fetch, fetchAt, "bytes", &k.Fetch.Bytes, 32<<20, 64<<10, 1<<30)
+	d.withinSize(fetch, fetchAt, "partition_bytes", &k.Fetch.PartitionBytes, min(4<<20, k.Fetch.Bytes), 16<<10, 1<<30)
+	if k.Fetch.PartitionBytes > k.Fetch.Bytes {
+		d.failAt(fetch, fetchAt, "partition_bytes", "must not be larger than bytes", "")
+	}
+}
+
+func (d *decoder) checkSASL(in pair, at string, k *Kafka) {
+	sasl := pairAt(in.value, "sasl")
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{{"mechanism", k.SASL.Mechanism != ""}, {"username", k.SASL.Username != ""}, {"password", k.SASL.Password.Set()}} {
+		if !o.set {
+			d.missing(sasl, at+".sasl", o.name, "")
+		}
+	}
+	if k.TLS == nil && k.SASL.Mechanism == "PLAIN" {
+		d.warn(in.value, at, "sasl.mechanism", "PLAIN without tls: sends the password in the clear", "")
+	}
+}
+
+// checkStream checks all but kafka:.
+func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
+	if s.Format == "" {
+		d.missing(e, path, "format", "avro or json")
+	}
+	if s.Registry != nil {
+		d.checkRegistry(e, path, s.Registry)
+	}
+	switch {
+	case s.Format == Avro && s.Registry == nil && schema == "":
+		d.missing(e, path, "registry", "avro needs registry: {url: …} or schema: FILE.avsc")
+	case s.Format == JSON && s.Registry != nil:
+		d.failAt(e.value, path, "registry", "has no meaning with format: json", "")
+	case s.Format == JSON && schema != "":
+		d.failAt(e.value, path, "schema", "has no meaning with format: json", "say types: instead")
+	}
+	if schema != "" {
+		s.SchemaPath = d.source.path(schema)
+		b, err := readFile(s.SchemaPath, maxFile)
+		if err != nil {
+			d.failAt(e.value, path, "schema", "the file "+err.Error(), "")
+		}
+		s.Schema = b
+	}
+	if t := s.DeadLetters.Topic; t != "" && !validTopic(t) {
+		d.failAt(e.value, path, "dead_letters.topic", "is no name of a topic", "")
+	} else if slices.Contains(s.Kafka.Topics, t) {
+		d.failAt(e.value, path, "dead_letters.topic", "is a topic that the stream reads", "")
+	}
+	if s.Slots < 0 || s.Slots > 10_000 {
+		d.failAt(e.value, path, "slots", "must be from 1 to 10000", "")
+	}
+}
+
+func (d *decoder) checkRegistry(e pair, path string, r *Registry) {
+	at := path + ".registry"
+	in := pairAt(e.value, "registry")
+	u, err := url.Parse(r.URL)
+	switch {
+	case r.URL == "":
+		d.missing(in, at, "url", "such as http://registry:8081")
+	case err == nil && u.User != nil || strings.Contains(r.URL, "@"):
+		d.conceal(child(in.value, "url"))
+		d.failAt(in.value, at, "url", "must not hold a user or a password", "say username: and password: instead")
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.failAt(in.value, at, "url", "must be a URL such as http://registry:8081", "")
+	}
+	if r.Password.Set() && r.Username == "" {
+		d.missing(in, at, "username", "there is a password")
+	}
+	d.checkTLS(in, at, r.TLS)
+	d.within(in.value, at, "grace", &r.Grace, 5*time.Minute, 0, 7*24*time.Hour)
+}
+
+// within fills in the default of a duration and checks its bounds.
+func (d *decoder) within(n *yaml.Node, path, name string, v *time.Duration, fallback, least, most time.Duration) {
+	switch {
+	case child(n, name) == nil:
+		*v = fallback
+	case d.isBlamed(join(path, name)):
+		*v = fallback // said already
+	case *v < least || *v > most:
+		d.failAt(n, path, name, fmt.Sprintf("must be from %s to %s", FormatDuration(least), FormatDuration(most)), "")
+	}
+}
+
+func (d *decoder) withinSize(n *yaml.Node, path, name string, v *sink.Size, fallback, least, most sink.Size) {
+	switch {
+	case child(n, name) == nil:
+		*v = fallback
+	case d.isBlamed(join(path, name)):
+		*v = fallback
+	case *v < least || *v > most:
+		d.failAt(n, path, name, fmt.Sprintf("must be from %s to %s", FormatSize(least), FormatSize(most)), "")
+	}
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+func validTopic(s string) bool {
+	return regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`).MatchString(s) && s != "." && s != ".."
+}
