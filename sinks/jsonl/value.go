@@ -92,25 +92,14 @@ func appendDecimal(dst []byte, d record.Dec, scale int) []byte {
 		lo, borrow = bits.Sub64(0, lo, 0)
 		hi, _ = bits.Sub64(0, hi, borrow)
 	}
-	// 2^127 / 10^19 is below 2^64, so one division parts the digits in two.
+	// The absolute value is at most 2^127, below 2^64 * 10^19: one division
+	// parts it into 20 and 19 digits, which a scale never exceeds.
 	const tenTo19 = 10_000_000_000_000_000_000
 	upper, lower := bits.Div64(hi, lo, tenTo19)
-	var buf [40]byte
-	digits := strconv.AppendUint(buf[:0], upper, 10)
-	if upper == 0 {
-		digits = digits[:0]
-	}
-	digits = appendPadded(digits, lower, 19)
+	var buf [39]byte
+	digits := appendPadded(appendPadded(buf[:0], upper, 20), lower, 19)
 	for len(digits) > scale+1 && digits[0] == '0' {
 		digits = digits[1:]
-	}
-	if pad := scale + 1 - len(digits); pad > 0 {
-		dst = append(dst, zeros[:min(pad, 1)]...)
-		if scale > 0 {
-			dst = append(dst, '.')
-		}
-		dst = append(dst, zeros[:max(scale-len(digits), 0)]...)
-		return append(dst, digits...)
 	}
 	point := len(digits) - scale
 	dst = append(dst, digits[:point]...)
@@ -120,9 +109,7 @@ func appendDecimal(dst []byte, d record.Dec, scale int) []byte {
 	return append(append(dst, '.'), digits[point:]...)
 }
 
-// zeros is longer than the largest scale, and than any padding below.
-const zeros = "00000000000000000000000000000000000000000000000000000000000000000"
-
+// appendPadded writes a number with width digits.
 func appendPadded(dst []byte, v uint64, width int) []byte {
 	var buf [20]byte
 	at := len(buf)
