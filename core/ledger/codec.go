@@ -46,7 +46,8 @@ const (
 	flagIncarnation // the entry's own differs from the record's
 	flagShorter     // Next is shorter than Position
 	flagPlan        // Plan is not zero
-	flagAll         = 1<<iota - 1
+	flagWrote
+	flagAll = 1<<iota - 1
 )
 
 // Encode makes the metadata of one partition. The text may be longer than
@@ -80,6 +81,9 @@ func appendEntry(b []byte, e *Entry, incarnation string, first int32, base []int
 	}
 	if e.Plan != ([8]byte{}) {
 		flags |= flagPlan
+	}
+	if e.Wrote {
+		flags |= flagWrote
 	}
 	if p := e.Pending; p != nil {
 		flags |= flagPending

@@ -145,6 +145,7 @@ func (d *decoder) entry(r *Record, base []int64) Entry {
 	if flags > flagAll {
 		d.fail("an entry has unknown flags")
 	}
+	e.Wrote = flags&flagWrote != 0
 	if flags&flagIncarnation != 0 {
 		e.Incarnation = d.incarnation()
 	}

@@ -40,6 +40,9 @@ type Entry struct {
 	// Plan is the fingerprint of the plan that Pending was made under, or else
 	// the last cut.
 	Plan [8]byte
+	// Wrote: the destination has had rows of this slot, so an empty one has lost
+	// them.
+	Wrote bool
 	// Position is the next offset per partition of the slot; -1: not known (the
 	// partition is new, or the sink has not started there).
 	Position []int64

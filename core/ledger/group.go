@@ -47,11 +47,15 @@ type Place struct {
 	Partition int32
 }
 
-// Refused is the error of a Group.Commit whose outcome is known.
+// Refused is the error of a Group.Commit that was answered, or was not sent: it
+// will not be applied later.
 type Refused struct {
 	// Stored are the partitions that the answer reports as stored in spite of the
-	// error of others; nil: nothing was stored.
+	// error of others.
 	Stored []Place
+	// Unsure: the others may be stored too (the coordinator did not learn whether
+	// its replicas have them), but nothing sent later is overtaken by them.
+	Unsure bool
 	// Membership: the coordinator does not take this member or generation any
 	// more (22, 25, 82), so there is no use in trying again.
 	Membership bool
@@ -63,8 +67,9 @@ func (e *Refused) Error() string { return fmt.Sprintf("offset commit refused: %v
 // Unwrap is the coordinator's error.
 func (e *Refused) Unwrap() error { return e.Err }
 
-// RefusedError says that a change was not stored and will not be. The
-// membership goes on; the same change may be put again.
+// RefusedError says that a change was not stored, or that what was stored of it
+// is overwritten by the record without it: it has not happened. The membership
+// goes on; the same change may be put again.
 type RefusedError struct {
 	Slot Slot
 	Err  error

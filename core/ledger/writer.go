@@ -162,8 +162,9 @@ func (w *Writer) settle(request []*revision, err error) (reason error) {
 	}
 	// A slot of which a part was stored is neither what memory says nor what was
 	// sent. Only a new membership, which reads it, may go on from there.
+	unsure := refused != nil && refused.Unsure
 	for _, r := range request {
-		if n := stored(r); n != 0 && n != len(r.commits) {
+		if n := stored(r); n != 0 && n != len(r.commits) && !unsure {
 			return err
 		}
 	}
@@ -172,8 +173,12 @@ func (w *Writer) settle(request []*revision, err error) (reason error) {
 	for _, r := range request {
 		if stored(r) == len(r.commits) {
 			w.accept(r)
-		} else {
-			w.reject(r, err)
+			continue
+		}
+		w.reject(r, err)
+		if unsure && r.slot.presence == Present {
+			// Whatever is stored now, what memory says comes after it.
+			w.queue(&change{slot: r.slot, due: time.Now().Add(w.options.Delay)})
 		}
 	}
 	w.sweep()

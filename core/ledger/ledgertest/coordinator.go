@@ -33,6 +33,7 @@ const (
 	Lost          // stored, but the answer is lost
 	Dropped       // not stored, and no answer
 	Delayed       // no answer; Deliver applies it later
+	Unsure        // stored, and the answer does not say so
 	Partial       // the last partition has an error of its own, the others are stored
 )
 
@@ -209,6 +210,8 @@ func (c *Coordinator) commit(generation int, commits []ledger.Commit, fault Faul
 	}
 	stored := c.store(good)
 	switch {
+	case fault == Unsure:
+		return &ledger.Refused{Unsure: true, Err: errors.New("not enough replicas after append")}
 	case fault == Lost:
 		return errors.New("no answer")
 	case len(good) < len(commits):
