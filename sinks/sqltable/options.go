@@ -1,0 +1,78 @@
+package sqltable
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// Options are the options of a sink that writes one table.
+type Options struct {
+	Table     string   `yaml:"table"`     // table or database.table
+	Mode      string   `yaml:"mode"`      // insert, upsert or add
+	Key       []string `yaml:"key"`       // fields that tell rows apart
+	Create    bool     `yaml:"create"`    // create the table if it is not there
+	Positions string   `yaml:"positions"` // the position table
+}
+
+// The modes.
+const (
+	Insert = "insert" // each record, or group of a batch, is a new row
+	Upsert = "upsert" // the newest record of a key is the row of that key
+	Add    = "add"    // groups of an aggregate are merged into the rows of their keys
+)
+
+// DefaultPositions is the name of the position table where none is given.
+const DefaultPositions = "sluice_positions"
+
+// DefaultOptions are the options before the YAML is read.
+func DefaultOptions() Options {
+	return Options{Mode: Insert, Positions: DefaultPositions}
+}
+
+// Validate reports every mistake that the options alone show.
+func (o *Options) Validate() error {
+	var errs []error
+	blame := func(path, format string, args ...any) {
+		errs = append(errs, &sink.FieldError{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+	if o.Table == "" {
+		blame("table", "is missing")
+	} else if err := checkTable(o.Table); err != nil {
+		blame("table", "%v", err)
+	}
+	if err := checkTable(o.Positions); err != nil {
+		blame("positions", "%v", err)
+	}
+	if o.Table != "" && strings.EqualFold(o.Table, o.Positions) {
+		blame("positions", "is the target table")
+	}
+	switch o.Mode {
+	case Insert, Upsert, Add:
+	default:
+		blame("mode", "must be %s, %s or %s", Insert, Upsert, Add)
+	}
+	seen := map[string]bool{}
+	for _, k := range o.Key {
+		if seen[k] {
+			blame("key", "names %q twice", k)
+		}
+		seen[k] = true
+	}
+	return errors.Join(errs...)
+}
+
+func checkTable(name string) error {
+	t := ParseName(name)
+	if strings.Contains(t.Table, ".") {
+		return errors.New("must be a table, or a database and a table with one dot between them")
+	}
+	if strings.Contains(name, ".") {
+		if err := checkIdentifier(t.Schema); err != nil {
+			return err
+		}
+	}
+	return checkIdentifier(t.Table)
+}
