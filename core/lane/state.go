@@ -12,6 +12,7 @@ type State struct {
 	Phase    Phase
 	Record   RecordState
 	Entered  bool   // the ledger holds an entry of this sink
+	Unsaved  bool   // Position was resolved and is not in the ledger yet
 	Wrote    bool   // the destination has had rows of this slot
 	Position Vector // everything below is at the sink, filtered, or dead-lettered
 
@@ -155,6 +156,8 @@ type Found struct {
 	State sink.State
 	Last  Cut // Atomic: the last committed cut; Next is "" if there is none
 	Other bool
+
+	Resumes bool // the writer implements sink.Resumer
 }
 
 // Failure is the class of an error.

@@ -31,11 +31,10 @@ func Step(s State, e Event) (State, []Effect) {
 	case s.Phase == Claiming && e.Kind == Claimed:
 		return claimed(s, e.Found)
 	case s.Phase == Resolving && e.Kind == Resolved:
-		s.Position = s.Position.Or(e.Position)
-		s.Phase = Opening
-		return s, []Effect{{Kind: Store, Entry: s.entry()}}
+		s.Position, s.Unsaved = s.Position.Or(e.Position), true
+		return read(s)
 	case s.Phase == Opening && e.Kind == Saved:
-		s.Entered = true
+		s.Entered, s.Unsaved = true, false
 		return read(s)
 	case s.Phase == Resuming && e.Kind == Resumed:
 		return resumed(s, e.Outcome)
@@ -96,6 +95,7 @@ func claim(s State) (State, []Effect) {
 }
 
 func claimed(s State, f Found) (State, []Effect) {
+	s.Resumes = f.Resumes
 	if f.Other {
 		return stop(s, OtherIncarnation)
 	}
@@ -104,15 +104,14 @@ func claimed(s State, f Found) (State, []Effect) {
 		return claimedAtomic(s, f)
 	case s.Delivery == sink.Replay && s.Entered && s.Wrote && f.State == sink.Empty:
 		return stop(s, RowsGone)
-	case s.Delivery == sink.Replay && !s.Entered && s.Record != Present && (f.State == sink.NoMark || f.High.Any()):
-		// No record, and the destination is not provably new to this slot. Its
-		// marks are no start: a half-applied cut has a mark above its holes.
+	case s.Delivery == sink.Replay && !s.Entered && (f.State == sink.NoMark || f.High.Any()):
+		// The ledger does not know this sink, and the destination is not
+		// provably new to this slot. Its marks are no start: a half-applied cut
+		// has a mark above its holes. That the slot has a record proves nothing:
+		// another sink may have made it anew after it was lost.
 		return stop(s, LostRecord)
 	case !s.Entered && s.Record == Lost:
 		return stop(s, LostRecord)
-	case !s.Entered || !s.Position.Known():
-		s.Phase = Resolving
-		return s, []Effect{{Kind: Resolve}}
 	case !s.Open:
 		return read(s)
 	case s.Resumes && s.Unknown && s.Token != "":
@@ -135,10 +134,6 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	s.Wrote = s.Wrote || f.High.Any()
 	s.Position = f.High.Or(s.Position)
 	s.Judged = s.Judged.From(s.Position)
-	if !s.Position.Known() {
-		s.Phase = Resolving
-		return s, []Effect{{Kind: Resolve}}
-	}
 	if f.Last.Letters && f.Last.Next != s.Acked {
 		// The transaction is in, and its letters may not be: write them
 		// (again), under the same keys.
@@ -150,10 +145,20 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	return read(s)
 }
 
-// read starts a new cut, or reads the open one again.
+// read starts a new cut, or reads the open one again. Where a start is not
+// known yet (a new sink, a partition that is new) it is resolved once, and
+// stored before the first record is read.
 func read(s State) (State, []Effect) {
 	if s.Revoked {
 		return over(s)
+	}
+	if !s.Open && !s.Position.Known() {
+		s.Phase = Resolving
+		return s, []Effect{{Kind: Resolve}}
+	}
+	if !s.Open && (!s.Entered || s.Unsaved) {
+		s.Phase = Opening
+		return s, []Effect{{Kind: Store, Entry: s.entry()}}
 	}
 	s.Phase = Reading
 	if s.Open {
@@ -221,14 +226,16 @@ func commit(s State) (State, []Effect) {
 
 // settle ends a cut whose rows are visible and whose letters are written.
 func settle(s State) (State, []Effect) {
-	s.Position = s.Cut.Next
+	s.Position = s.Cut.Next.Or(s.Position) // the slot may have grown since
 	if s.Delivery == sink.Atomic {
 		s.Acked = s.Cut.Next
 	}
 	s.Wrote = s.Wrote || s.Cut.Rows
 	s.Judged = s.Judged.From(s.Position)
 	s = drop(s)
-	s.Entered = true
+	if !s.Entered { // Atomic, and the ledger has lost its record: read stores it
+		return read(s)
+	}
 	note := Effect{Kind: Note, Entry: s.entry()}
 	s, effects := read(s)
 	return s, append([]Effect{note}, effects...)

@@ -1,0 +1,216 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sluicekit/sluice/core/ledger"
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// perform does what an effect asks, and gives the answer.
+func (l *Lane) perform(ctx context.Context, e *Effect) Event {
+	switch e.Kind {
+	case Claim:
+		return l.claim(ctx)
+	case Resolve:
+		return l.resolve(ctx)
+	case Store:
+		return l.store(ctx, e.Entry)
+	case Resume:
+		out, err := l.writer.(sink.Resumer).Resume(ctx, l.toCut(e.Cut), e.Token)
+		if err != nil {
+			return l.failure("resume", e.Cut, err)
+		}
+		return Event{Kind: Resumed, Outcome: out}
+	case Read:
+		return l.read(ctx, e)
+	case Stage:
+		return l.stage(ctx, e.Cut)
+	case Heartbeat:
+		if err := l.c.Member.Heartbeat(ctx); err != nil {
+			l.cause = fmt.Errorf("heartbeat before a commit: %w", err)
+			return Event{Kind: Silent}
+		}
+		return Event{Kind: Alive}
+	case Commit:
+		return l.commit(ctx, e.Cut, e.Token)
+	case Letters:
+		return l.letters(ctx, e.Cut)
+	case Wait:
+		return l.wait(ctx)
+	}
+	panic(fmt.Sprintf("lane: effect %d has no answer", e.Kind))
+}
+
+func (l *Lane) claim(ctx context.Context) Event {
+	w, found, err := l.c.Sink.Claim(ctx, l.c.Claim)
+	if err != nil {
+		return l.failure("claim", Cut{}, err)
+	}
+	l.writer = w
+	_, resumes := w.(sink.Resumer)
+	l.cut.reset()
+	high := found.High
+	if len(high) == 0 {
+		high = make([]int64, l.c.Claim.Partitions)
+		for i := range high {
+			high[i] = -1
+		}
+	}
+	f := Found{High: Vec(high...), State: found.State, Other: found.OtherIncarnation != "", Resumes: resumes}
+	if f.Other {
+		l.cause = fmt.Errorf("the destination holds data of this sink from another incarnation of topic %s (%s; it is %s now)",
+			l.c.Claim.Topic, found.OtherIncarnation, l.c.Claim.Incarnation)
+	}
+	if len(found.Last.Ranges) > 0 {
+		f.Last = l.fromCut(found.Last)
+	}
+	l.judgeAnswer(f)
+	return Event{Kind: Claimed, Found: f}
+}
+
+// judgeAnswer tells what became of a commit whose answer was lost.
+func (l *Lane) judgeAnswer(f Found) {
+	if l.c.Delivery != sink.Atomic {
+		return
+	}
+	if l.tried != "" && f.High.Any() {
+		l.c.Meter.LostAnswers.Add(1)
+		l.c.Log.Info("lost answer resolved", "applied", f.High == l.tried, "position", f.High.String())
+	}
+	l.tried = ""
+	if l.state.Position.Known() && f.High.Below(l.state.Position) {
+		l.c.Log.Warn("the destination is behind the ledger, as after a restore from a backup: going on from the destination",
+			"destination", f.High.String(), "ledger", l.state.Position.String())
+	}
+}
+
+func (l *Lane) resolve(ctx context.Context) Event {
+	start, err := l.c.Feed.Start(ctx, l.c.Record)
+	if err != nil {
+		return l.failure("resolve the start position", Cut{}, err)
+	}
+	l.c.Log.Info("starting position resolved", "position", Vec(start...).String())
+	return Event{Kind: Resolved, Position: Vec(start...)}
+}
+
+func (l *Lane) store(ctx context.Context, e Entry) Event {
+	if e.Pending && l.since.IsZero() {
+		l.since = time.Now()
+	}
+	err := l.c.Book.Put(ctx, l.toLedger(e))
+	var ended *ledger.EndedError
+	var long *ledger.TooLongError
+	switch {
+	case err == nil:
+		return Event{Kind: Saved}
+	case errors.As(err, &long):
+		l.cause = err
+		return Event{Kind: LedgerFull}
+	case errors.As(err, &ended):
+		l.c.Meter.LedgerEnded.Add(1)
+		l.c.Log.Warn("membership ended by a ledger write", "error", err)
+		l.cause = err
+		return Event{Kind: LedgerEnded}
+	case ctx.Err() != nil:
+		return Event{Kind: Ended}
+	}
+	// Definitely not stored, and nothing was committed: the next attempt is a
+	// new one.
+	l.c.Meter.LedgerRefused.Add(1)
+	l.c.Log.Warn("ledger write refused", "error", err)
+	l.cause = err
+	return Event{Kind: Failed, Failure: Failure{Refused: true}}
+}
+
+func (l *Lane) stage(ctx context.Context, c Cut) Event {
+	ctx, cancel := context.WithTimeout(ctx, l.deadline())
+	defer cancel()
+	l.cut.began = time.Now()
+	token, err := l.writer.Stage(ctx, l.toCut(c))
+	if err == nil && len(token) > sink.MaxToken {
+		err = sink.Permanent(fmt.Errorf("stage token of %d bytes, at most %d fit", len(token), sink.MaxToken))
+	}
+	if err != nil {
+		return l.failure("stage", c, err)
+	}
+	return Event{Kind: StagedOK, Token: token}
+}
+
+func (l *Lane) commit(ctx context.Context, c Cut, token string) Event {
+	ctx, cancel := context.WithTimeout(ctx, l.deadline())
+	defer cancel()
+	l.commits++
+	err := l.writer.Commit(ctx, l.toCut(c), token)
+	if err == nil {
+		return Event{Kind: CommittedOK}
+	}
+	if errors.Is(err, sink.ErrStale) {
+		l.c.Meter.Stale.Add(1)
+		l.c.Log.Warn("position has moved at the destination", "batch", l.toCut(c).String(), "error", err)
+	} else if l.c.Delivery == sink.Atomic && !sink.IsRefused(err) {
+		l.tried = c.Next
+	}
+	return l.failure("commit", c, err)
+}
+
+// deadline of one attempt: below the session timeout at first, so that a
+// member that hangs is not replaced while it commits; each attempt that hits
+// it doubles it, up to the sink's timeout.
+func (l *Lane) deadline() time.Duration {
+	d := l.c.Timeout
+	if l.c.Delivery == sink.Replay && l.c.Session > 0 {
+		d = min(d, (l.c.Session*3/4)<<min(l.commits, 16))
+	}
+	return d
+}
+
+// failure makes an error the answer. Which class it has the plugin said.
+func (l *Lane) failure(doing string, c Cut, err error) Event {
+	what := l.c.Claim.Topic
+	if c.Next != "" {
+		what = l.toCut(c).String()
+	}
+	l.cause = fmt.Errorf("%s %s: %w", doing, what, err)
+	l.perm = sink.IsPermanent(err)
+	f := Failure{Refused: sink.IsRefused(err)}
+	var rows *sink.RowsError
+	if errors.As(err, &rows) {
+		var list []record.Dead
+		for _, r := range rows.Rows {
+			if r.Partition < 0 {
+				// A group is the sum of many records: none of them is to blame.
+				return Event{Kind: Halted, Reason: BadRecord}
+			}
+			list = append(list, record.Dead{Partition: r.Partition - l.c.Claim.Partition, Offset: r.Offset})
+			l.cut.blame(r)
+		}
+		f.Rows = Deads(list...)
+	}
+	return Event{Kind: Failed, Failure: f}
+}
+
+// wait backs off: 100 ms doubling to 10 s, or up to 5 min where a person must
+// mend something; half of it is chance, so that lanes do not come in step.
+func (l *Lane) wait(ctx context.Context) Event {
+	l.attempt++
+	d, most := 100*time.Millisecond<<min(l.attempt-1, 12), 10*time.Second
+	if l.perm {
+		d, most = time.Second<<min(l.attempt-1, 9), 5*time.Minute
+	}
+	d = min(d, most)
+	d = d/2 + rand.N(d/2+1)
+	l.waiting(d)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return Event{Kind: Waited}
+}

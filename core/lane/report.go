@@ -1,0 +1,101 @@
+package lane
+
+import (
+	"time"
+
+	"github.com/sluicekit/sluice/core/telemetry"
+)
+
+// observe tells telemetry what an event meant. before is the state it met.
+func (l *Lane) observe(before State, e Event) {
+	m := l.c.Meter
+	switch e.Kind {
+	case Claimed:
+		if l.state.Phase != Stopped {
+			m.SetState(telemetry.Running, "")
+		}
+	case CommittedOK:
+		m.Commits.Add(1)
+		m.CommitTime.Observe(time.Since(l.cut.began))
+		now := time.Now()
+		for _, ms := range l.cut.times {
+			m.RecordDelay.Observe(now.Sub(time.UnixMilli(ms)))
+		}
+		m.HeldBytes.Set(0)
+	case Failed:
+		if before.Phase != Starting {
+			m.Retries.Add(1)
+		}
+	}
+}
+
+// settled keeps the books when a position has moved.
+func (l *Lane) settled(e Entry) {
+	t, m := &l.cut, l.c.Meter
+	if t.at != nil && !t.surveyed && Vec(t.at...).Or(e.Position) == e.Position {
+		m.Read.Add(t.read)
+		m.Committed.Add(t.taken)
+		m.Filtered.Add(t.filtered)
+		m.Dead.Add(t.bad.count())
+	}
+	l.since, l.commits, l.attempt, l.perm = time.Time{}, 0, 0, false
+	clear(t.judged)
+	t.reset()
+	high := l.c.Feed.High()
+	marks := make([]telemetry.Mark, 0, e.Position.Len())
+	for i, o := range e.Position.Offsets() {
+		mark := telemetry.Mark{Partition: l.c.Claim.Partition + int32(i), Position: o, HighWatermark: -1}
+		if i < len(high) {
+			mark.HighWatermark = high[i]
+		}
+		marks = append(marks, mark)
+	}
+	m.SetMarks(marks)
+	m.SetState(telemetry.Running, "")
+}
+
+// waiting says that the lane backs off.
+func (l *Lane) waiting(d time.Duration) {
+	state := telemetry.Retrying
+	if l.perm {
+		state = telemetry.Blocked
+	}
+	reason := ""
+	if l.cause != nil {
+		reason = l.cause.Error()
+	}
+	l.c.Meter.SetState(state, reason)
+	// The first failure of a row, then at each doubling: a destination that is
+	// away for a day must not fill a disk with one line a second.
+	if l.attempt&(l.attempt-1) == 0 {
+		l.c.Log.Warn("trying again", "in", d.Round(time.Millisecond), "attempt", l.attempt, "mend", l.perm, "error", reason)
+	}
+}
+
+// stopped says why nothing goes on, and what a person can do.
+func (l *Lane) stopped(r Reason) {
+	text := advice[r]
+	if l.c.Notice != "" && l.cause == nil {
+		text = l.c.Notice + "; " + text
+	}
+	if l.cause != nil {
+		text = l.cause.Error() + "; " + text
+	}
+	l.c.Meter.SetState(telemetry.Stopped, r.String()+": "+text)
+	l.c.Log.Error("sink stopped", "reason", r.String(), "position", l.state.Position.String(), "detail", text)
+}
+
+// advice is the way out of each stop.
+var advice = [...]string{
+	LostRecord:       "the group's record of this sink is gone (expired, deleted, or reset by another tool) and the destination cannot tell where to go on; empty the destination, or restore the record",
+	DamagedRecord:    "a part of the group's record was reset or written by another program; restore it, or start the sink anew under another name",
+	OtherIncarnation: "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; rename the sink to start anew",
+	SlotsChanged:     "the stream's slots were changed while records of the old ones exist; put the old value back",
+	RowsGone:         "the group says that rows were written, and the destination has none; restore the destination, or rename the sink to start anew",
+	PlanChanged:      "where, fields or aggregate were changed while a batch was pending; put the old YAML back until this batch is settled",
+	Undecidable:      "a batch that may have been committed holds a record that fails now; mend the destination so that it takes the record",
+	BadRecord:        "on_bad_record is stop; mend the record's source or the sink's fields, or choose on_bad_record: dead_letter",
+	Gap:              "they were deleted by retention or by hand; restore them, or rename the sink to start anew",
+	Truncated:        "restore the topic, or rename the sink to start anew",
+	TooLong:          "the group's record would not fit into the metadata of an offset commit; run fewer sinks in this group",
+}

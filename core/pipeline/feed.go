@@ -1,0 +1,203 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// feed is one lane's view of its slot's partitions. It implements lane.Feed,
+// for one goroutine.
+type feed struct {
+	cluster *source.Cluster
+	topic   string
+	first   int32
+	parts   []*partition
+	start   Start
+	wait    chan struct{}
+	own     []*loader // per partition, made when the lane is behind
+	turn    int       // whose turn it is first, so that none starves
+}
+
+// Start is where a new sink begins.
+type Start struct {
+	Latest bool
+	Time   time.Time // not zero: the first record at or after it
+}
+
+// String is the start as the YAML writes it.
+func (s Start) String() string {
+	switch {
+	case !s.Time.IsZero():
+		return s.Time.UTC().Format(time.RFC3339)
+	case s.Latest:
+		return "latest"
+	}
+	return "earliest"
+}
+
+func newFeed(cluster *source.Cluster, topic string, first int32, parts []*partition, start Start) *feed {
+	return &feed{cluster: cluster, topic: topic, first: first, parts: parts, start: start, wait: make(chan struct{}, 1), own: make([]*loader, len(parts))}
+}
+
+// Next implements lane.Feed.
+func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f.turn++
+		behind := -1
+		for k := range at {
+			i := (k + f.turn) % len(at)
+			if until != nil && at[i] >= until[i] {
+				continue
+			}
+			c, wait, err := f.parts[i].take(f, at[i])
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				return lend(i, c), nil
+			}
+			if !wait {
+				behind = i
+			}
+		}
+		if behind >= 0 {
+			c, err := f.load(ctx, behind, at[behind])
+			if err != nil || c != nil {
+				return c, err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.wait:
+		}
+	}
+}
+
+// load reads for this lane alone. nil: nothing has come.
+func (f *feed) load(ctx context.Context, i int, at int64) (*lane.Chunk, error) {
+	if f.own[i] == nil {
+		l, err := f.parts[i].lone()
+		if err != nil {
+			return nil, err
+		}
+		f.own[i] = l
+	}
+	l := f.own[i]
+	c, err := l.load(ctx, at)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	f.parts[i].seen(l.high)
+	return lend(i, c), nil
+}
+
+func lend(i int, c *chunk) *lane.Chunk {
+	return &lane.Chunk{Index: i, Chunk: c.Chunk, Release: c.release}
+}
+
+// Start implements lane.Feed.
+func (f *feed) Start(ctx context.Context, record lane.RecordState) ([]int64, error) {
+	out := make([]int64, len(f.parts))
+	for i := range out {
+		at := source.Earliest
+		switch {
+		case record == lane.Grown: // new partitions are part of the stream from their beginning
+		case !f.start.Time.IsZero():
+			at = source.AtTime(f.start.Time)
+		case f.start.Latest:
+			at = source.Latest
+		}
+		o, err := f.cluster.Offsets(ctx, f.topic, f.first+int32(i), at)
+		if err != nil {
+			return nil, fmt.Errorf("offset of %s[%d] for start %s: %w", f.topic, f.first+int32(i), f.start, err)
+		}
+		out[i] = o
+	}
+	return out, nil
+}
+
+// Raw implements lane.Feed.
+func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, error) {
+	out := make([]lane.Letter, len(offsets))
+	partition := f.first + int32(i)
+	maxBytes := int32(1 << 20)
+	for n := 0; n < len(offsets); {
+		at := offsets[n]
+		got, err := f.cluster.Fetch(ctx, source.FetchRequest{Topic: f.topic, Partition: partition, Offset: at, MaxBytes: maxBytes, MaxWait: 100 * time.Millisecond}, nil)
+		var gone *source.OutOfRangeError
+		if errors.As(err, &gone) {
+			out[n].Missing = true
+			n++
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s[%d] offset %d again: %w", f.topic, partition, at, err)
+		}
+		var r source.Reader
+		r.Reset(got, at)
+		before := n
+		for n < len(offsets) {
+			rec, ok := r.Next()
+			if !ok {
+				break
+			}
+			for n < len(offsets) && offsets[n] < rec.Offset { // compacted away since
+				out[n].Missing = true
+				n++
+			}
+			if n < len(offsets) && offsets[n] == rec.Offset {
+				out[n] = letterOf(rec)
+				n++
+			}
+		}
+		var torn *source.TornError
+		switch err := r.Err(); {
+		case errors.As(err, &torn) && torn.Need > int(maxBytes):
+			maxBytes = int32(torn.Need)
+		case err != nil:
+			return nil, fmt.Errorf("read %s[%d] again: %w", f.topic, partition, err)
+		case n == before && r.NextOffset() <= at:
+			return nil, fmt.Errorf("read %s[%d] offset %d again: nothing is there", f.topic, partition, at)
+		}
+		for n < len(offsets) && offsets[n] < r.NextOffset() {
+			out[n].Missing = true
+			n++
+		}
+	}
+	return out, nil
+}
+
+// letterOf copies a record: the reader's memory is used again.
+func letterOf(r source.Record) lane.Letter {
+	l := lane.Letter{Timestamp: r.Timestamp, Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)}
+	for k, v := range r.Headers.All() {
+		l.Headers = append(l.Headers, lane.Header{Key: string(k), Value: slices.Clone(v)})
+	}
+	return l
+}
+
+// High implements lane.Feed.
+func (f *feed) High() []int64 {
+	out := make([]int64, len(f.parts))
+	for i, p := range f.parts {
+		out[i] = p.highWatermark()
+	}
+	return out
+}
+
+// close forgets the lane in all partitions.
+func (f *feed) close() {
+	for _, p := range f.parts {
+		p.leave(f)
+	}
+}

@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/ledger"
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// group is a generation as the ledger needs it.
+type group struct {
+	cluster *source.Cluster
+	gen     *source.Generation
+	name    string
+}
+
+// Commit implements ledger.Group.
+func (g *group) Commit(ctx context.Context, commits []ledger.Commit) error {
+	out := make([]source.OffsetCommit, len(commits))
+	for i, c := range commits {
+		out[i] = source.OffsetCommit(c)
+	}
+	err := g.gen.Commit(ctx, out)
+	var refused *source.RefusedError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	r := &ledger.Refused{Membership: isClosed(g.gen.Ended()), Err: err}
+	for _, p := range refused.Partitions {
+		if p.Code == 0 {
+			r.Stored = append(r.Stored, ledger.Place{Topic: p.Topic, Partition: p.Partition})
+		}
+	}
+	return r
+}
+
+// Fetch implements ledger.Group.
+func (g *group) Fetch(ctx context.Context, topic string, partitions []int32) ([]ledger.Stored, error) {
+	stored, err := g.cluster.FetchOffsets(ctx, g.name, map[string][]int32{topic: partitions})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ledger.Stored, len(stored))
+	for i, s := range stored {
+		out[i] = ledger.Stored{Partition: s.Partition, Offset: s.Offset, LeaderEpoch: s.LeaderEpoch, Metadata: s.Metadata}
+	}
+	return out, nil
+}
+
+// End implements ledger.Group.
+func (g *group) End(reason error) { g.gen.End(reason) }
+
+// book is the ledger for the lanes of one slot. It implements lane.Book.
+type book struct {
+	holding *holding
+	slot    *heldSlot
+}
+
+// Put stores an entry; the first of a slot makes its record. A record is never
+// made without an entry: an empty one would make every sink look new.
+func (b *book) Put(ctx context.Context, e ledger.Entry) error {
+	w := b.holding.writer
+	b.slot.book.Lock()
+	if w.State(b.slot.slot).Presence == ledger.Missing {
+		defer b.slot.book.Unlock()
+		return w.Create(ctx, b.slot.slot, b.holding.header(b.slot), []ledger.Entry{e})
+	}
+	b.slot.book.Unlock()
+	return w.Put(ctx, b.slot.slot, e)
+}
+
+// Note implements lane.Book.
+func (b *book) Note(e ledger.Entry) { b.holding.writer.Note(b.slot.slot, e) }
+
+var _ lane.Book = (*book)(nil)

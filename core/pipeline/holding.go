@@ -1,0 +1,370 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/ledger"
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
+)
+
+// holding is what runs in one generation of the group: from the assignment to
+// the next rebalance.
+type holding struct {
+	*pipeline
+	gen    *source.Generation
+	writer *ledger.Writer
+	topics map[string]*heldTopic
+	slots  []heldSlot
+	log    *slog.Logger
+}
+
+type heldTopic struct {
+	incarnation string
+	layout      source.Layout
+	epochs      []int32
+	known       known
+}
+
+// heldSlot is a slot that this member owns.
+type heldSlot struct {
+	slot       ledger.Slot
+	first      int32
+	partitions int32
+	topic      *heldTopic
+	record     lane.RecordState
+	notice     string
+	parts      []*partition
+	book       sync.Mutex // creating the slot's first record
+}
+
+// hold runs the lanes of one generation. It returns when it is time to join
+// again: all that it started has ended.
+func (p *pipeline) hold(ctx context.Context, gen *source.Generation) {
+	h := &holding{pipeline: p, gen: gen, topics: map[string]*heldTopic{}, log: p.o.Log}
+	h.writer = ledger.NewWriter(&group{cluster: p.o.Cluster, gen: gen, name: p.o.Group}, ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
+
+	// Lanes outlive a stop of the program by the time that commits in flight
+	// may take; what ends them at once is the end of the membership.
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var background sync.WaitGroup
+	background.Go(func() {
+		select {
+		case <-gen.Ended():
+			cancel()
+		case <-run.Done():
+		}
+	})
+	write, stopWriter := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() {
+		if err := h.writer.Run(write); err != nil {
+			h.log.Warn("ledger", "error", err)
+		}
+		cancel()
+	})
+	defer background.Wait()
+	defer stopWriter()
+
+	if !h.prepare(ctx) {
+		return
+	}
+	revoke := make(chan struct{})
+	lanes := h.start(run, revoke, &background)
+	h.await(ctx, run)
+	close(revoke)
+	h.drain(ctx, run, cancel, lanes)
+	flush, done := context.WithTimeout(write, 2*time.Second)
+	if err := h.writer.Flush(flush); err != nil {
+		h.log.Debug("flush the ledger", "error", err)
+	}
+	done()
+	cancel()
+	lanes.Wait()
+}
+
+// prepare learns all about the slots, trying again until it is time to join
+// anew. false: it is.
+func (h *holding) prepare(ctx context.Context) bool {
+	for attempt := 0; ; attempt++ {
+		err := h.learn(ctx)
+		if err == nil {
+			return true
+		}
+		h.log.Warn("reading the group's records, trying again", "error", err)
+		t := time.NewTimer(min(100*time.Millisecond<<min(attempt, 6), 5*time.Second))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		case <-h.gen.Rebalance():
+		}
+		t.Stop()
+		if ctx.Err() != nil || isClosed(h.gen.Rebalance()) {
+			return false
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (h *holding) learn(ctx context.Context) error {
+	d, err := h.o.Cluster.Describe(ctx, h.o.Topics...)
+	if err != nil {
+		return err
+	}
+	layouts := map[string]source.Layout{}
+	for _, l := range h.gen.Layouts() {
+		layouts[l.Topic] = l
+	}
+	for _, name := range h.o.Topics {
+		t, err := topicOf(d, name)
+		if err != nil {
+			return err
+		}
+		k, err := h.records(ctx, name, int32(len(t.Partitions)))
+		if err != nil {
+			return err
+		}
+		ht := &heldTopic{incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
+		for _, part := range t.Partitions {
+			ht.epochs = append(ht.epochs, part.LeaderEpoch)
+		}
+		h.topics[name] = ht
+	}
+	return h.load(ctx)
+}
+
+// load reads the records of the slots, and says what they mean.
+func (h *holding) load(ctx context.Context) error {
+	h.slots = nil
+	var want []ledger.SlotLayout
+	for _, s := range h.gen.Slots() {
+		t := h.topics[s.Topic]
+		if t == nil || t.layout.Width <= 0 {
+			return fmt.Errorf("slot %s/%d: the leader's assignment does not name its topic", s.Topic, s.Index)
+		}
+		first := s.Index * t.layout.Width
+		n := min(t.layout.Width, t.layout.Partitions-first)
+		if n <= 0 {
+			continue
+		}
+		slot := ledger.Slot{Topic: s.Topic, Index: s.Index}
+		want = append(want, ledger.SlotLayout{Slot: slot, First: first, Partitions: n})
+		h.slots = append(h.slots, heldSlot{slot: slot, first: first, partitions: n, topic: t})
+	}
+	if err := h.writer.Load(ctx, want); err != nil {
+		return err
+	}
+	for i := range h.slots {
+		h.judge(&h.slots[i])
+		if err := h.grow(ctx, &h.slots[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge says what the state of a slot's record means.
+func (h *holding) judge(s *heldSlot) {
+	st := h.writer.State(s.slot)
+	s.notice = st.Message
+	switch {
+	case st.Presence == ledger.Partly:
+		s.record = lane.Damaged
+	case st.Presence == ledger.Missing && !s.topic.known.any && st.Message == "":
+		s.record = lane.Fresh
+	case st.Presence == ledger.Missing && s.topic.known.any && s.first >= s.topic.known.partitions:
+		s.record = lane.Grown
+	case st.Presence == ledger.Missing:
+		s.record = lane.Lost
+	case st.Incarnation != s.topic.incarnation:
+		s.record = lane.Replaced
+		s.notice = fmt.Sprintf("the group's record is of incarnation %s, the topic is %s", st.Incarnation, s.topic.incarnation)
+	case h.resized(s, st):
+		s.record = lane.Resized
+		s.notice = fmt.Sprintf("slots: %d would make slots of %d partitions, the records have %d", h.o.Slots, widthOf(s.topic.layout.Partitions, h.o.Slots), st.Width)
+	default:
+		s.record = lane.Present
+	}
+}
+
+// resized says that the YAML's slots differ from the records'. While the topic
+// has the partitions that the records know this is exact; after growth a
+// smaller width may be the old one, and stays in force.
+func (h *holding) resized(s *heldSlot, st ledger.State) bool {
+	want := widthOf(s.topic.layout.Partitions, h.o.Slots)
+	if st.Partitions == s.topic.layout.Partitions {
+		return want != st.Width
+	}
+	return want < st.Width
+}
+
+// grow writes the new partition count into a record of before the growth.
+func (h *holding) grow(ctx context.Context, s *heldSlot) error {
+	st := h.writer.State(s.slot)
+	if s.record != lane.Present || st.Partitions >= s.topic.layout.Partitions {
+		return nil
+	}
+	return h.writer.Create(ctx, s.slot, h.header(s), nil)
+}
+
+func (h *holding) header(s *heldSlot) ledger.Header {
+	return ledger.Header{Incarnation: s.topic.incarnation, Width: s.topic.layout.Width, Partitions: s.topic.layout.Partitions}
+}
+
+// epoch is what the ledger commits with an offset.
+func (h *holding) epoch(topic string, partition int32) int32 {
+	if t := h.topics[topic]; t != nil && int(partition) < len(t.epochs) {
+		return t.epochs[partition]
+	}
+	return -1
+}
+
+// start runs the partitions and the lanes. The returned group ends with the
+// lanes; partitions end with ctx.
+func (h *holding) start(ctx context.Context, revoke <-chan struct{}, background *sync.WaitGroup) *sync.WaitGroup {
+	var total int32
+	for i := range h.slots {
+		total += h.slots[i].partitions
+	}
+	lanes := &sync.WaitGroup{}
+	for i := range h.slots {
+		s := &h.slots[i]
+		for k := range s.partitions {
+			part, err := h.partition(s.slot.Topic, s.first+k, total)
+			if err != nil {
+				h.log.Error("decoder", "error", err) // assemble has tried it: cannot be
+				return lanes
+			}
+			s.parts = append(s.parts, part)
+			background.Go(func() { part.run(ctx) })
+		}
+		for n := range h.o.Sinks {
+			lanes.Go(func() { h.lane(ctx, s, n, revoke) })
+		}
+	}
+	return lanes
+}
+
+// partition makes the shared reader of one partition.
+func (h *holding) partition(topic string, id, total int32) (*partition, error) {
+	shared, err := h.loader(topic, id)
+	if err != nil {
+		return nil, err
+	}
+	limit := int64(16 << 20)
+	if h.o.Budget.Bytes > 0 {
+		limit = min(limit, max(h.o.Budget.Bytes/int64(2*total), 64<<10))
+	}
+	return newPartition(shared, func() (*loader, error) { return h.loader(topic, id) }, limit, h.log), nil
+}
+
+func (h *holding) loader(topic string, id int32) (*loader, error) {
+	d, err := h.o.Events.NewDecoder(h.wants)
+	if err != nil {
+		return nil, err
+	}
+	return &loader{cluster: h.o.Cluster, topic: topic, partition: id, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget},
+		maxBytes: h.o.FetchBytes, maxWait: 500 * time.Millisecond, high: -1}, nil
+}
+
+// lane runs one sink in one slot until it is over.
+func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan struct{}) {
+	k := h.o.Sinks[n]
+	f := newFeed(h.o.Cluster, s.slot.Topic, s.first, s.parts, k.Start)
+	defer f.close()
+	meter := h.o.Metrics.Lane(telemetry.LaneID{Sink: k.Config.Name, Connection: k.Config.Connection, Stream: h.o.Stream,
+		Topic: s.slot.Topic, Partition: s.first, Partitions: int(s.partitions)})
+	defer meter.Release()
+	log := h.log.With("sink", k.Config.ID(), "topic", s.slot.Topic, "partition", s.first)
+	c := lane.Config{
+		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
+		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
+		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k),
+		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
+	}
+	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {
+		c.Entry = &e
+	}
+	if err := lane.Run(ctx, c, revoke); err != nil {
+		log.Debug("lane ended", "error", err)
+	}
+}
+
+// await returns when it is time to give the slots up.
+func (h *holding) await(ctx, run context.Context) {
+	watch := time.NewTicker(10 * time.Second)
+	defer watch.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-run.Done():
+			return
+		case <-h.gen.Rebalance():
+			return
+		case <-watch.C:
+			if h.changed(ctx) {
+				return
+			}
+		}
+	}
+}
+
+// changed looks whether a topic has grown or is another one: then the group
+// must share out anew.
+func (h *holding) changed(ctx context.Context) bool {
+	d, err := h.o.Cluster.Describe(ctx, h.o.Topics...)
+	if err != nil {
+		return false // the readers notice a cluster that is away
+	}
+	for _, name := range h.o.Topics {
+		t, err := topicOf(d, name)
+		if err != nil {
+			continue
+		}
+		held := h.topics[name]
+		if int32(len(t.Partitions)) != held.layout.Partitions || d.ClusterID+"/"+hex.EncodeToString(t.ID[:]) != held.incarnation {
+			h.log.Info("topic has changed, joining again", "topic", name, "partitions", len(t.Partitions))
+			return true
+		}
+	}
+	return false
+}
+
+// drain waits for the lanes, until the group or the program cannot wait any
+// longer.
+func (h *holding) drain(ctx, run context.Context, cancel context.CancelFunc, lanes *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { lanes.Wait(); close(done) }() // hold waits for the same lanes
+	limit := time.Now().Add(drainTime)
+	if ctx.Err() == nil {
+		if d := h.gen.DrainDeadline(); !d.IsZero() {
+			limit = d
+		}
+	}
+	t := time.NewTimer(time.Until(limit))
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-run.Done():
+	case <-t.C:
+		h.log.Warn("commits in flight are abandoned; they will be repeated")
+		cancel()
+	}
+	<-done
+}

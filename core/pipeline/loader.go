@@ -1,0 +1,148 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// loader fetches and decodes one partition, for one reader: the shared one or
+// a lane that is behind.
+type loader struct {
+	cluster   *source.Cluster
+	topic     string
+	partition int32
+	decoder   *decode.Decoder
+	pool      *pool
+	maxBytes  int32
+	maxWait   time.Duration
+
+	buf     []byte
+	fetched source.Fetched
+	reader  source.Reader
+	open    bool // reader has records left, from next on
+	next    int64
+	held    *source.Record // read, and not decoded because the registry was away
+	heldRec source.Record
+	high    int64
+}
+
+// chunkRows is how many rows a chunk has at most: enough for the kernels to
+// run at full speed, few enough to stay in the processor's cache.
+const chunkRows = 4096
+
+// load reads the chunk that starts at an offset. nil and no error: nothing has
+// come within maxWait.
+func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
+	if !l.open || l.next != at {
+		if err := l.fetch(ctx, at); err != nil {
+			return nil, err
+		}
+	}
+	c := l.pool.get()
+	c.Partition, c.First, c.Next = l.partition, at, at
+	err := l.fill(ctx, c)
+	if c.Next == c.First {
+		c.release()
+		if err != nil {
+			return nil, err
+		}
+		return nil, nil
+	}
+	// An error behind some records: they count, and it comes back with the
+	// next load.
+	l.next = c.Next
+	l.pool.charge(c)
+	return c, nil
+}
+
+// fetch asks the broker for records from an offset on.
+func (l *loader) fetch(ctx context.Context, at int64) error {
+	l.open, l.held = false, nil
+	for {
+		f, err := l.cluster.Fetch(ctx, source.FetchRequest{Topic: l.topic, Partition: l.partition, Offset: at, MaxBytes: l.maxBytes, MaxWait: l.maxWait}, l.buf)
+		l.buf = f.Buf
+		if err != nil {
+			return l.outside(err)
+		}
+		l.high = f.LastStable
+		if l.high < 0 {
+			l.high = f.HighWatermark
+		}
+		if f.LogStart > at {
+			// The broker let it pass; it is a gap all the same.
+			return &lane.GapError{Topic: l.topic, Partition: l.partition, First: at, Next: f.LogStart}
+		}
+		l.fetched = f
+		l.reader.Reset(f, at)
+		l.open, l.next = true, at
+		return nil
+	}
+}
+
+// outside turns an offset that the log does not hold into the lanes' errors.
+func (l *loader) outside(err error) error {
+	var out *source.OutOfRangeError
+	if !errors.As(err, &out) {
+		return err
+	}
+	switch {
+	case out.LogStart >= 0 && out.Offset < out.LogStart:
+		return &lane.GapError{Topic: l.topic, Partition: l.partition, First: out.Offset, Next: out.LogStart}
+	case out.End >= 0 && out.Offset > out.End:
+		return &lane.TruncatedError{Topic: l.topic, Partition: l.partition, Position: out.Offset, End: out.End}
+	}
+	return err
+}
+
+// fill decodes records into a chunk, until it is full or the answer is used up.
+func (l *loader) fill(ctx context.Context, c *chunk) error {
+	for c.Rows() < chunkRows {
+		r := l.held
+		if r == nil {
+			rec, ok := l.reader.Next()
+			if !ok {
+				return l.ended(c)
+			}
+			l.heldRec = rec
+			r = &l.heldRec
+		}
+		l.held = nil
+		if err := l.decoder.Append(ctx, c.Chunk, r.Offset, r.Timestamp, r.Value); err != nil {
+			l.held = r
+			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
+		}
+		c.Next = r.Offset + 1
+	}
+	return nil
+}
+
+// ended is called when the reader has no more records.
+func (l *loader) ended(c *chunk) error {
+	l.open = false
+	err := l.reader.Err()
+	var torn *source.TornError
+	switch {
+	case errors.As(err, &torn):
+		// One batch is larger than what was asked for.
+		if need := int64(torn.Need); need > int64(l.maxBytes) && need < 1<<30 {
+			l.maxBytes = int32(need)
+			return nil
+		}
+		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
+	case err != nil:
+		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
+	}
+	next := l.reader.NextOffset()
+	if l.reader.More() {
+		l.reader.Reset(l.fetched, next)
+		l.open = true
+	}
+	c.Next = max(c.Next, next)
+	return nil
+}

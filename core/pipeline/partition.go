@@ -1,0 +1,248 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sluicekit/sluice/core/lane"
+)
+
+// partition reads one partition for all lanes of this member.
+type partition struct {
+	shared *loader
+	lone   func() (*loader, error) // for a lane that is behind
+	log    *slog.Logger
+	limit  int64 // bytes of the window
+
+	mu      sync.Mutex
+	window  []*chunk // contiguous, ascending
+	bytes   int64
+	head    int64 // the offset behind the window; -1: nobody has asked yet
+	readers map[*feed]reading
+	err     error // what the log says at head: a gap, or a truncation
+	high    int64
+	wake    chan struct{} // somebody has asked, or dropped something
+}
+
+// reading is how far one lane is.
+type reading struct {
+	at   int64
+	when time.Time
+	wait chan struct{} // the lane's; told when a chunk has come
+}
+
+// patience is how long a full window waits for a lane that is slower than the
+// others, before that lane has to read for itself.
+const patience = 2 * time.Second
+
+func newPartition(shared *loader, lone func() (*loader, error), limit int64, log *slog.Logger) *partition {
+	return &partition{shared: shared, lone: lone, log: log, limit: limit, head: -1, high: -1, readers: map[*feed]reading{}, wake: make(chan struct{}, 1)}
+}
+
+// run loads what comes next while somebody wants it, until ctx ends.
+func (p *partition) run(ctx context.Context) {
+	defer p.drop()
+	failures := 0
+	for {
+		at, ok := p.demand(ctx)
+		if !ok {
+			return
+		}
+		c, err := p.shared.load(ctx, at)
+		var gap *lane.GapError
+		var cut *lane.TruncatedError
+		switch {
+		case ctx.Err() != nil:
+			if c != nil {
+				c.release()
+			}
+			return
+		case errors.As(err, &gap), errors.As(err, &cut):
+			p.fail(at, err)
+		case err != nil:
+			failures++
+			p.pause(ctx, failures, err)
+		default:
+			failures = 0
+			p.publish(at, c)
+		}
+	}
+}
+
+// demand waits until some lane wants the chunk at head, and there is room.
+func (p *partition) demand(ctx context.Context) (at int64, ok bool) {
+	for {
+		p.mu.Lock()
+		wanted := false
+		for _, r := range p.readers {
+			wanted = wanted || r.at == p.head
+		}
+		at, wanted = p.head, wanted && p.err == nil && p.head >= 0
+		var again <-chan time.Time
+		var room <-chan struct{}
+		if wanted {
+			room = p.shared.pool.budget.full()
+			if room == nil && p.bytes < p.limit || len(p.window) == 0 {
+				p.mu.Unlock()
+				return at, true
+			}
+			if p.evict(room != nil) {
+				p.mu.Unlock()
+				continue
+			}
+			again = time.After(patience / 8)
+		}
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return 0, false
+		case <-p.wake:
+		case <-again:
+		case <-room:
+		}
+	}
+}
+
+// evict drops the oldest chunk if no lane that is still going needs it. With
+// hurry it is dropped in any case: the memory is wanted elsewhere. p.mu is held.
+func (p *partition) evict(hurry bool) bool {
+	old := p.window[0]
+	for _, r := range p.readers {
+		if !hurry && r.at >= old.First && r.at < old.Next && time.Since(r.when) < patience {
+			return false
+		}
+	}
+	p.window[0] = nil
+	p.window = p.window[1:]
+	p.bytes -= old.size
+	old.release()
+	return true
+}
+
+// publish appends what was loaded at head; nil if nothing has come.
+func (p *partition) publish(at int64, c *chunk) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.high = max(p.high, p.shared.high)
+	if c == nil {
+		return
+	}
+	if at != p.head { // the anchor has moved meanwhile
+		c.release()
+		return
+	}
+	p.window = append(p.window, c)
+	p.bytes += c.size
+	p.head = c.Next
+	p.tell()
+}
+
+// tell wakes all lanes. p.mu is held.
+func (p *partition) tell() {
+	for _, r := range p.readers {
+		select {
+		case r.wait <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (p *partition) fail(at int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at == p.head {
+		p.err = err
+		p.tell()
+	}
+}
+
+// pause waits after a failure that may pass: a broker or the registry is away.
+// Lanes need not know; they wait for records.
+func (p *partition) pause(ctx context.Context, failures int, err error) {
+	if failures&(failures-1) == 0 && failures > 1 {
+		p.log.Warn("reading is held up, trying again", "topic", p.shared.topic, "partition", p.shared.partition, "attempt", failures, "error", err)
+	}
+	t := time.NewTimer(min(50*time.Millisecond<<min(failures, 8), 5*time.Second))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// take looks for the chunk at an offset. wait: it will come, f is told. Neither
+// a chunk nor wait: the lane must load it for itself.
+func (p *partition) take(f *feed, at int64) (c *chunk, wait bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.poke()
+	if at > p.head {
+		// The lane that is furthest decides where the window is: those behind
+		// it have to catch up for themselves.
+		p.clear()
+		p.head = at
+	}
+	r := reading{at: at, when: time.Now(), wait: f.wait}
+	switch {
+	case at == p.head:
+		p.readers[f] = r
+		err = p.err
+		p.err = nil // asked again, it is looked at again
+		return nil, err == nil, err
+	case len(p.window) > 0 && at >= p.window[0].First:
+		for _, c := range p.window {
+			if at < c.Next {
+				r.at = c.Next
+				p.readers[f] = r
+				c.uses.Add(1)
+				return c, false, nil
+			}
+		}
+	}
+	delete(p.readers, f)
+	return nil, false, nil
+}
+
+// leave forgets a lane.
+func (p *partition) leave(f *feed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.readers, f)
+	p.poke()
+}
+
+func (p *partition) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// clear empties the window. p.mu is held.
+func (p *partition) clear() {
+	for _, c := range p.window {
+		c.release()
+	}
+	p.window, p.bytes, p.err = nil, 0, nil
+}
+
+func (p *partition) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+func (p *partition) seen(high int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.high = max(p.high, high)
+}
+
+func (p *partition) highWatermark() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.high
+}

@@ -1,0 +1,280 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/ledger"
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
+)
+
+// Options of one stream. All of it is the caller's and outlives Run.
+type Options struct {
+	Stream     string
+	Cluster    *source.Cluster
+	Topics     []string
+	Group      string
+	InstanceID string
+	Session    time.Duration // default 10 s
+	Rebalance  time.Duration // default 60 s
+	Slots      int           // per topic; 0: one partition each
+	FetchBytes int32         // per fetch, compressed; default 1 MiB
+
+	Events    *decode.Stream
+	Sinks     []Sink
+	DeadTopic string // "": none, then every sink's on_bad_record is stop
+
+	Budget  *Budget
+	Metrics *telemetry.Registry
+	Log     *slog.Logger
+}
+
+// Sink is one sink of a stream at one connection.
+type Sink struct {
+	Spec       sink.Spec
+	Config     sink.Config
+	Plan       *plan.Plan
+	Batch      sink.Batch
+	Start      Start
+	DeadLetter bool // on_bad_record: dead_letter
+}
+
+// drainTime is how long a stop waits for commits in flight. Abandoning them is
+// harmless, only slower to come back from.
+const drainTime = 10 * time.Second
+
+// Run carries the stream until ctx ends, and then returns nil; an error is one
+// that trying again would not mend.
+func Run(ctx context.Context, o Options) error {
+	p, err := assemble(o)
+	if err != nil {
+		return err
+	}
+	defer p.closeSinks()
+	m := source.NewMember(o.Cluster, source.MemberOptions{
+		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: o.Topics,
+		Layout: p.layout, Info: p.info(), OnInfo: p.differ, Log: p.o.Log,
+	})
+	for {
+		gen, err := m.Join(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("stream %s: join group %s: %w", o.Stream, o.Group, err)
+		}
+		p.hold(ctx, gen)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := m.Leave(bye); err != nil {
+		p.o.Log.Debug("leave the group", "error", err)
+	}
+	return nil
+}
+
+// pipeline is a stream that runs.
+type pipeline struct {
+	o     Options
+	wants []record.Want // the union over the sinks
+	sinks []*lazySink
+	ids   []ledger.ID
+}
+
+func assemble(o Options) (*pipeline, error) {
+	if o.Session <= 0 {
+		o.Session = 10 * time.Second
+	}
+	if o.Rebalance <= 0 {
+		o.Rebalance = time.Minute
+	}
+	if o.FetchBytes <= 0 {
+		o.FetchBytes = 1 << 20
+	}
+	if o.Budget == nil {
+		o.Budget = NewBudget(512 << 20)
+	}
+	o.Log = o.Log.With("stream", o.Stream)
+	p := &pipeline{o: o}
+	seen := map[string]bool{}
+	for _, s := range o.Sinks {
+		for _, w := range s.Plan.Wants() {
+			key := w.Path.String() + " " + w.Type.String()
+			if !seen[key] {
+				seen[key] = true
+				p.wants = append(p.wants, w)
+			}
+		}
+		p.sinks = append(p.sinks, &lazySink{spec: s.Spec, config: s.Config})
+		p.ids = append(p.ids, ledger.SinkID(s.Config.ID()))
+	}
+	if _, err := o.Events.NewDecoder(p.wants); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", o.Stream, err)
+	}
+	return p, nil
+}
+
+func (p *pipeline) closeSinks() {
+	for i, s := range p.sinks {
+		if err := s.Close(); err != nil {
+			p.o.Log.Warn("close", "sink", p.o.Sinks[i].Config.ID(), "error", err)
+		}
+	}
+}
+
+// layout is the slots of the topics. The leader of the group asks for it: the
+// width that the records say rules, so that all members agree whatever their
+// YAML says.
+func (p *pipeline) layout(ctx context.Context) ([]source.Layout, error) {
+	d, err := p.o.Cluster.Describe(ctx, p.o.Topics...)
+	if err != nil {
+		return nil, err
+	}
+	var out []source.Layout
+	for _, name := range p.o.Topics {
+		t, err := topicOf(d, name)
+		if err != nil {
+			return nil, err
+		}
+		n := int32(len(t.Partitions))
+		known, err := p.records(ctx, name, n)
+		if err != nil {
+			return nil, err
+		}
+		width := known.width
+		if width <= 0 {
+			width = widthOf(n, p.o.Slots)
+		}
+		out = append(out, source.Layout{Topic: name, Partitions: n, Width: width})
+	}
+	return out, nil
+}
+
+func topicOf(d source.Description, name string) (source.TopicDescription, error) {
+	if t, ok := d.Topics[name]; ok && len(t.Partitions) > 0 {
+		return t, nil
+	}
+	return source.TopicDescription{}, fmt.Errorf("topic %s: no such topic", name)
+}
+
+func widthOf(partitions int32, slots int) int32 {
+	if slots <= 0 {
+		return 1
+	}
+	return max(1, (partitions+int32(slots)-1)/int32(slots))
+}
+
+// known is what the group's records say of a topic.
+type known struct {
+	any        bool
+	width      int32
+	partitions int32
+}
+
+// records reads the headers of all partitions' records.
+func (p *pipeline) records(ctx context.Context, topic string, partitions int32) (known, error) {
+	all := make([]int32, partitions)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	stored, err := p.o.Cluster.FetchOffsets(ctx, p.o.Group, map[string][]int32{topic: all})
+	if err != nil {
+		return known{}, err
+	}
+	var k known
+	for _, s := range stored {
+		if s.Metadata == "" {
+			continue
+		}
+		r, err := ledger.Decode(topic, s.Partition, s.Metadata)
+		if err != nil {
+			continue // the slot's own lanes will say so
+		}
+		k.any, k.width, k.partitions = true, r.Width, max(k.partitions, r.Partitions)
+	}
+	return k, nil
+}
+
+// info is what members of one group should agree on.
+func (p *pipeline) info() string {
+	var ids []string
+	for _, s := range p.o.Sinks {
+		ids = append(ids, s.Config.ID())
+	}
+	slices.Sort(ids)
+	h := fnv.New64a()
+	h.Write([]byte(strings.Join(ids, "\n")))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (p *pipeline) differ(infos map[string]string) {
+	p.o.Log.Warn("members of the group run different sinks; normal while a change rolls out, else a mistake", "members", len(infos))
+}
+
+// lazySink opens a sink when it is first claimed, so that a destination that
+// is away at the start is retried by its own lanes and no other's.
+type lazySink struct {
+	spec   sink.Spec
+	config sink.Config
+
+	mu   sync.Mutex
+	open sink.Sink
+}
+
+// Claim implements sink.Sink.
+func (s *lazySink) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink.Found, error) {
+	open, err := s.get(ctx)
+	if err != nil {
+		return nil, sink.Found{}, err
+	}
+	return open.Claim(ctx, c)
+}
+
+func (s *lazySink) get(ctx context.Context) (sink.Sink, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		open, err := s.spec.Open(ctx, s.config)
+		if err != nil {
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		s.open = open
+	}
+	return s.open, nil
+}
+
+// Close implements sink.Sink.
+func (s *lazySink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		return nil
+	}
+	err := s.open.Close()
+	s.open = nil
+	return err
+}
+
+// deadLetters is where a sink's bad records go; nil where on_bad_record is stop.
+func (p *pipeline) deadLetters(s Sink) lane.DeadLetters {
+	if !s.DeadLetter || p.o.DeadTopic == "" {
+		return nil
+	}
+	return &deadTopic{cluster: p.o.Cluster, topic: p.o.DeadTopic}
+}
