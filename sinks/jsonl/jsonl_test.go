@@ -363,7 +363,10 @@ func BenchmarkAppend(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var buf []byte
+	buf, err := e.Append(nil, c)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		if buf, err = e.Append(buf[:0], c); err != nil {

@@ -92,14 +92,29 @@ func appendDecimal(dst []byte, d record.Dec, scale int) []byte {
 		lo, borrow = bits.Sub64(0, lo, 0)
 		hi, _ = bits.Sub64(0, hi, borrow)
 	}
-	// The absolute value is at most 2^127, below 2^64 * 10^19: one division
-	// parts it into 20 and 19 digits, which a scale never exceeds.
+	var buf [39]byte
+	if hi == 0 {
+		return appendPoint(dst, strconv.AppendUint(buf[:0], lo, 10), scale)
+	}
+	// The absolute value is at least 2^64 and at most 2^127, which is below
+	// 2^64 * 10^19: one division parts it into the upper digits, of which there
+	// are some, and the lower 19.
 	const tenTo19 = 10_000_000_000_000_000_000
 	upper, lower := bits.Div64(hi, lo, tenTo19)
-	var buf [39]byte
-	digits := appendPadded(appendPadded(buf[:0], upper, 20), lower, 19)
-	for len(digits) > scale+1 && digits[0] == '0' {
-		digits = digits[1:]
+	digits := strconv.AppendUint(buf[:0], upper, 10)
+	for unit := uint64(tenTo19 / 10); unit > 0; unit /= 10 {
+		digits = append(digits, byte('0'+lower/unit%10))
+	}
+	return appendPoint(dst, digits, scale)
+}
+
+// appendPoint writes digits, of which scale stand behind the point.
+func appendPoint(dst, digits []byte, scale int) []byte {
+	const zeros = "000000000000000000000000000000000000000" // a scale is at most 38
+	if missing := scale + 1 - len(digits); missing > 0 {
+		dst = append(dst, '0', '.')
+		dst = append(dst, zeros[:missing-1]...)
+		return append(dst, digits...)
 	}
 	point := len(digits) - scale
 	dst = append(dst, digits[:point]...)
@@ -107,18 +122,6 @@ func appendDecimal(dst []byte, d record.Dec, scale int) []byte {
 		return dst
 	}
 	return append(append(dst, '.'), digits[point:]...)
-}
-
-// appendPadded writes a number with width digits.
-func appendPadded(dst []byte, v uint64, width int) []byte {
-	var buf [20]byte
-	at := len(buf)
-	for range width {
-		at--
-		buf[at] = byte('0' + v%10)
-		v /= 10
-	}
-	return append(dst, buf[at:]...)
 }
 
 const (
@@ -137,15 +140,23 @@ func appendTimestamp(dst []byte, micros int64) ([]byte, string) {
 		day, in = day-1, in+microsPerDay
 	}
 	year, month, dom := civil(day)
-	dst = appendPadded(append(dst, '"'), uint64(year), 4)
-	dst = appendPadded(append(dst, '-'), uint64(month), 2)
-	dst = appendPadded(append(dst, '-'), uint64(dom), 2)
-	seconds := uint64(in / 1_000_000)
-	dst = appendPadded(append(dst, 'T'), seconds/3600, 2)
-	dst = appendPadded(append(dst, ':'), seconds/60%60, 2)
-	dst = appendPadded(append(dst, ':'), seconds%60, 2)
-	dst = appendPadded(append(dst, '.'), uint64(in%1_000_000), 6)
-	return append(dst, 'Z', '"'), ""
+	seconds, part := in/1_000_000, in%1_000_000
+	text := [29]byte([]byte(`"0000-00-00T00:00:00.000000Z"`))
+	twoDigits(text[1:], year/100)
+	twoDigits(text[3:], year%100)
+	twoDigits(text[6:], month)
+	twoDigits(text[9:], dom)
+	twoDigits(text[12:], seconds/3600)
+	twoDigits(text[15:], seconds/60%60)
+	twoDigits(text[18:], seconds%60)
+	twoDigits(text[21:], part/10_000)
+	twoDigits(text[23:], part/100%100)
+	twoDigits(text[25:], part%100)
+	return append(dst, text[:]...), ""
+}
+
+func twoDigits(b []byte, v int64) {
+	b[0], b[1] = byte('0'+v/10), byte('0'+v%10)
 }
 
 // civil turns days since 1970 into a date of the Gregorian calendar. Years are
