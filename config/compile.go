@@ -39,7 +39,7 @@ func (c *Config) Compile(events map[string]plan.Events) (map[string]*plan.Plan, 
 	}
 	problems = problems.sorted()
 	for _, p := range c.places {
-		p.source.show(problems)
+		p.file.show(problems)
 	}
 	return nil, problems
 }
@@ -79,7 +79,7 @@ func (p place) part(f plan.Problem) Problem {
 	if i := strings.Index(value.Value, "${"); !exact || value.Kind != yaml.ScalarNode || i >= 0 && i < offset {
 		offset = 0
 	}
-	return p.source.within(value, offset, 1, f.Part, f.Message, f.Hint)
+	return p.file.within(value, offset, 1, f.Part, f.Message, f.Hint)
 }
 
 // kinds refuses columns that the sink's type cannot hold.
@@ -103,7 +103,7 @@ func (p place) kinds(s *Sink, rows *record.Schema) Problems {
 		if slices.Contains(s.Spec.Kinds, record.JSON) {
 			hint = "write {from: …, as: json}"
 		}
-		out = append(out, p.source.at(value, part, message, hint))
+		out = append(out, p.file.at(value, part, message, hint))
 	}
 	return out
 }

@@ -16,7 +16,7 @@ import (
 // decoder fills Go values from the nodes of one file. It never stops at a
 // mistake: what cannot be decoded keeps its default, and the walk goes on.
 type decoder struct {
-	source   *source
+	file     *file
 	env      func(string) (string, bool)
 	problems Problems
 	warnings Problems
@@ -35,7 +35,7 @@ func (d *decoder) add(p Problem) {
 }
 
 func (d *decoder) fail(n *yaml.Node, path, message, hint string) {
-	d.add(d.source.at(n, path, message, hint))
+	d.add(d.file.at(n, path, message, hint))
 }
 
 // pair is one entry of a mapping.
@@ -53,7 +53,7 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 	out := make([]pair, 0, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
-		d.source.public[k] = true
+		d.file.public[k] = true
 		if first := seen[k.Value]; first != nil {
 			d.fail(k, join(path, k.Value), fmt.Sprintf("given twice: first in line %d, column %d", first.Line, first.Column), "")
 			continue
@@ -260,6 +260,6 @@ func (d *decoder) secret(n *yaml.Node, path string, to *sink.Secret) {
 	d.secrets = append(d.secrets, t.value)
 	*to = sink.NewSecret(t.value)
 	if !t.refs && t.value != "" {
-		d.warnings = append(d.warnings, d.source.at(n, path, "the secret itself stands in the file", "write ${env:NAME} or ${file:PATH}"))
+		d.warnings = append(d.warnings, d.file.at(n, path, "the secret itself stands in the file", "write ${env:NAME} or ${file:PATH}"))
 	}
 }

@@ -15,7 +15,7 @@ func (l *loader) finish() {
 		l.finishSink(s, l.sinks[:i])
 		l.problems = append(l.problems, s.decoder.problems...)
 		l.config.Sinks = append(l.config.Sinks, s.Sink)
-		l.config.places[s.Name] = place{s.decoder.source, s.doc, ""}
+		l.config.places[s.Name] = place{s.decoder.file, s.doc, ""}
 	}
 	if len(l.problems) > 0 {
 		return
@@ -26,16 +26,16 @@ func (l *loader) finish() {
 	for _, s := range l.config.Streams {
 		if len(l.config.Sinks) > 0 && len(l.config.SinksOf(s.Name)) == 0 {
 			d := l.streams[s.Name]
-			l.warnings = append(l.warnings, d.at.source.at(d.at.node, d.at.path, "no sink reads this stream", ""))
+			l.warnings = append(l.warnings, d.at.file.at(d.at.node, d.at.path, "no sink reads this stream", ""))
 		}
 	}
 }
 
 func (l *loader) firstName() string {
-	if len(l.sources) == 0 {
+	if len(l.read) == 0 {
 		return "configuration"
 	}
-	return l.sources[0].name
+	return l.read[0].name
 }
 
 // checkGroups refuses two streams with one group: they would take each other's
@@ -48,7 +48,7 @@ func (l *loader) checkGroups() {
 		}
 		if other, ok := first[s.Kafka.Group]; ok {
 			d := l.streams[s.Name]
-			at := d.body.source.at(nearest(d.body.node, "kafka.group"), d.body.path+".kafka.group",
+			at := d.body.file.at(nearest(d.body.node, "kafka.group"), d.body.path+".kafka.group",
 				"is the group of the stream "+other+" as well", "each stream needs a group of its own")
 			l.problems = append(l.problems, at)
 			continue
@@ -63,7 +63,7 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 	d := s.decoder
 	for _, o := range before {
 		if o.Name == s.Name && s.Name != "" {
-			at := place{o.decoder.source, nearest(o.doc, "sink"), ""}
+			at := place{o.decoder.file, nearest(o.doc, "sink"), ""}
 			d.failAt(s.doc, "", "sink", "a sink of that name exists already: "+at.String(), "")
 			break
 		}

@@ -25,7 +25,7 @@ const (
 func Load(paths []string, specs []sink.Spec, env func(string) (string, bool)) (*Config, error) {
 	l := &loader{specs: specs, env: env, config: &Config{places: map[string]place{}}}
 	for i, f := range l.files(paths) {
-		l.file(f, i)
+		l.load(f, i)
 	}
 	l.finish()
 	if len(l.problems) > 0 {
@@ -40,7 +40,7 @@ type loader struct {
 	specs    []sink.Spec
 	env      func(string) (string, bool)
 	config   *Config
-	sources  []*source
+	read     []*file
 	problems Problems
 	warnings Problems
 	secrets  []string
@@ -126,15 +126,15 @@ func folder(dir string) ([]string, error) {
 	return out, nil
 }
 
-// file reads one file with all its documents.
-func (l *loader) file(name string, order int) {
+// load reads one file with all its documents.
+func (l *loader) load(name string, order int) {
 	b, err := readFile(name, maxFile)
 	if err != nil {
 		l.problems = append(l.problems, Problem{File: name, Message: err.Error(), order: order})
 		return
 	}
 	s, docs, problems := parse(name, filepath.Dir(name), order, b)
-	l.sources = append(l.sources, s)
+	l.read = append(l.read, s)
 	l.problems = append(l.problems, problems...)
 	if len(docs) == 0 && len(problems) == 0 {
 		l.warnings = append(l.warnings, s.whole("the file says nothing"))
@@ -150,8 +150,8 @@ func (l *loader) file(name string, order int) {
 }
 
 // document tells the two kinds of document apart by their keys.
-func (l *loader) document(s *source, doc *yaml.Node) {
-	d := &decoder{source: s, env: l.env, blamed: map[string]bool{}}
+func (l *loader) document(s *file, doc *yaml.Node) {
+	d := &decoder{file: s, env: l.env, blamed: map[string]bool{}}
 	defer func() {
 		l.problems = append(l.problems, d.problems...)
 		l.warnings = append(l.warnings, d.warnings...)
@@ -203,7 +203,7 @@ func (l *loader) strangeDocument(d *decoder, doc *yaml.Node) {
 func (l *loader) render(ps Problems) Problems {
 	ps.scrub(l.secrets)
 	ps = ps.sorted()
-	for _, s := range l.sources {
+	for _, s := range l.read {
 		s.show(ps)
 	}
 	return ps

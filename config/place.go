@@ -9,23 +9,23 @@ import (
 
 // place is where a document, or a part of it, was written down.
 type place struct {
-	source *source
-	node   *yaml.Node
-	path   string
+	file *file
+	node *yaml.Node
+	path string
 }
 
 // offset is the line and column of byte i of a scalar's text. It is exact for
 // plain and quoted scalars of one line and for literal blocks (|); elsewhere it
 // is the scalar's start.
-func (s *source) offset(n *yaml.Node, i int) (line, column int) {
+func (f *file) offset(n *yaml.Node, i int) (line, column int) {
 	line, column = n.Line, n.Column
 	if n.Kind != yaml.ScalarNode || i < 0 || i > len(n.Value) {
 		return line, column
 	}
 	if n.Style&yaml.LiteralStyle != 0 {
-		return s.literalOffset(n, i)
+		return f.literalOffset(n, i)
 	}
-	raw, start := s.rawFrom(n)
+	raw, start := f.rawFrom(n)
 	if end, ok := rawIndex(n, raw, i); ok {
 		return line, start + utf8.RuneCountInString(raw[:end])
 	}
@@ -33,11 +33,11 @@ func (s *source) offset(n *yaml.Node, i int) (line, column int) {
 }
 
 // rawFrom is the rest of the source line from a scalar on, behind its anchor.
-func (s *source) rawFrom(n *yaml.Node) (raw string, column int) {
-	if n.Line < 1 || n.Line > len(s.lines) {
+func (f *file) rawFrom(n *yaml.Node) (raw string, column int) {
+	if n.Line < 1 || n.Line > len(f.lines) {
 		return "", n.Column
 	}
-	runes := []rune(s.lines[n.Line-1])
+	runes := []rune(f.lines[n.Line-1])
 	if n.Column-1 > len(runes) || n.Column < 1 {
 		return "", n.Column
 	}
@@ -112,22 +112,22 @@ func escapeLen(c byte) int {
 }
 
 // literalOffset counts lines below the header of a literal block.
-func (s *source) literalOffset(n *yaml.Node, i int) (line, column int) {
+func (f *file) literalOffset(n *yaml.Node, i int) (line, column int) {
 	before := n.Value[:i]
 	row := n.Line + 1 + strings.Count(before, "\n")
 	tail := before[strings.LastIndexByte(before, '\n')+1:]
 	content, _, _ := strings.Cut(n.Value[len(before)-len(tail):], "\n")
-	if row > len(s.lines) || !strings.HasSuffix(s.lines[row-1], content) {
+	if row > len(f.lines) || !strings.HasSuffix(f.lines[row-1], content) {
 		return n.Line, n.Column
 	}
-	indent := len(s.lines[row-1]) - len(content)
+	indent := len(f.lines[row-1]) - len(content)
 	return row, indent + utf8.RuneCountInString(tail) + 1
 }
 
 // tokenWidth is how many characters of its first line a node takes: what the
 // caret underlines. Mappings and lists have one.
-func (s *source) tokenWidth(n *yaml.Node) int {
-	raw, column := s.rawFrom(n)
+func (f *file) tokenWidth(n *yaml.Node) int {
+	raw, column := f.rawFrom(n)
 	if n.Kind != yaml.ScalarNode || raw == "" {
 		return 1
 	}
@@ -144,23 +144,23 @@ func (s *source) tokenWidth(n *yaml.Node) int {
 
 // show fills in the source line of each problem: up to the end of what is
 // blamed, with every value masked that is not known to be public.
-func (s *source) show(ps Problems) {
+func (f *file) show(ps Problems) {
 	for i := range ps {
 		p := &ps[i]
-		if p.width >= 0 && p.Line >= 1 && p.Line <= len(s.lines) && p.order == s.order && p.text == "" {
-			s.mask(p)
+		if p.width >= 0 && p.Line >= 1 && p.Line <= len(f.lines) && p.order == f.order && p.text == "" {
+			f.mask(p)
 		}
 	}
 }
 
 // mask writes p.text. A value that is not public is taken to reach up to where
 // the next node starts, whatever stands between.
-func (s *source) mask(p *Problem) {
-	line := []rune(s.lines[p.Line-1])
+func (f *file) mask(p *Problem) {
+	line := []rune(f.lines[p.Line-1])
 	start := min(p.Column-1, len(line))
 	end := min(max(start+p.width, p.reach), len(line))
 	var shown []rune
-	at, hidden := 0, s.hiddenBefore(p.Line)
+	at, hidden := 0, f.hiddenBefore(p.Line)
 	advance := func(to int) {
 		part := line[at:max(to, at)]
 		if hidden && strings.TrimSpace(string(part)) != "" {
@@ -169,10 +169,10 @@ func (s *source) mask(p *Problem) {
 		shown = append(shown, part...)
 		at = max(to, at)
 	}
-	for _, n := range s.nodes {
+	for _, n := range f.nodes {
 		if n.Line == p.Line && n.Column-1 <= start {
 			advance(min(n.Column-1, len(line)))
-			hidden = n.Kind == yaml.ScalarNode && !s.public[n]
+			hidden = n.Kind == yaml.ScalarNode && !f.public[n]
 		}
 	}
 	advance(start)
@@ -187,13 +187,13 @@ func (s *source) mask(p *Problem) {
 
 // hiddenBefore says whether a masked value of an earlier line may reach into
 // this one.
-func (s *source) hiddenBefore(line int) bool {
+func (f *file) hiddenBefore(line int) bool {
 	hidden := false
-	for _, n := range s.nodes {
+	for _, n := range f.nodes {
 		if n.Line >= line {
 			break
 		}
-		hidden = n.Kind == yaml.ScalarNode && !s.public[n]
+		hidden = n.Kind == yaml.ScalarNode && !f.public[n]
 	}
 	return hidden
 }

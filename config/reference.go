@@ -44,13 +44,13 @@ func (d *decoder) resolve(n *yaml.Node, path string) (text, bool) {
 		b.WriteString(rest[:i])
 		end := strings.IndexByte(rest[i:], '}')
 		if end < 0 {
-			d.add(d.source.within(n, at, 2, path, "a reference without its closing }", "write $${ for a literal ${"))
+			d.add(d.file.within(n, at, 2, path, "a reference without its closing }", "write $${ for a literal ${"))
 			return text{}, false
 		}
 		ref := rest[i+2 : i+end]
 		value, hint, err := d.lookup(ref)
 		if err != nil {
-			d.add(d.source.within(n, at, end+1, path, err.Error(), hint))
+			d.add(d.file.within(n, at, end+1, path, err.Error(), hint))
 			ok = false
 		}
 		b.WriteString(value)
@@ -69,7 +69,7 @@ func (d *decoder) lookup(ref string) (value, hint string, err error) {
 		}
 		return "", "", fmt.Errorf("the environment variable %s is not set", name)
 	case kind == "file" && name != "":
-		v, err := readReferenced(d.source.path(name))
+		v, err := readReferenced(d.file.path(name))
 		if err != nil {
 			return "", "", fmt.Errorf("the file %s %w", name, err)
 		}
@@ -79,11 +79,11 @@ func (d *decoder) lookup(ref string) (value, hint string, err error) {
 }
 
 // path resolves a path of the YAML against the folder of its file.
-func (s *source) path(name string) string {
+func (f *file) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(s.dir, name)
+	return filepath.Join(f.dir, name)
 }
 
 func readReferenced(name string) (string, error) {

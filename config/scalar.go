@@ -36,7 +36,7 @@ func (d *decoder) text(n *yaml.Node, path, want string) (text, bool) {
 		d.wrongShape(n, path, want)
 		return text{}, false
 	}
-	d.source.public[n] = true
+	d.file.public[n] = true
 	return d.resolve(n, path)
 }
 

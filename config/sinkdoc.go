@@ -44,7 +44,7 @@ type fields struct {
 
 func (f *fields) decode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.ScalarNode && n.Value == "all" {
-		d.source.public[n] = true
+		d.file.public[n] = true
 		f.all = true
 		return
 	}
@@ -126,7 +126,7 @@ func (l *loader) sinkDocument(d *decoder, doc *yaml.Node) {
 		d.missing(whole, "", "fields", "write fields: all to keep everything")
 	}
 	s.Sink = Sink{
-		Name: raw.Name, File: d.source.name, From: raw.From, Where: raw.Where,
+		Name: raw.Name, File: d.file.name, From: raw.From, Where: raw.Where,
 		All: raw.Fields.all, Fields: raw.Fields.list,
 	}
 	s.settings = raw.settings
@@ -203,7 +203,7 @@ func connectionName(s sink.Spec) []string {
 
 // connection decodes connections.NAME.
 func (l *loader) connection(d *decoder, e pair, path string) {
-	at := place{d.source, e.key, path}
+	at := place{d.file, e.key, path}
 	if l.twice(d, l.connections[e.key.Value], at) {
 		return
 	}

@@ -70,7 +70,7 @@ func (t *declared) decode(d *decoder, n *yaml.Node, path string) {
 func (l *loader) sharedDocument(d *decoder, doc *yaml.Node) {
 	pairs, _ := d.pairs(doc, "")
 	for _, p := range pairs {
-		at := place{d.source, p.key, p.key.Value}
+		at := place{d.file, p.key, p.key.Value}
 		switch p.key.Value {
 		case "streams":
 			l.named(d, p, func(e pair, path string) { l.stream(d, e, path) })
@@ -111,7 +111,7 @@ func (l *loader) twice(d *decoder, first, at place) bool {
 
 // String is where a place is, as messages refer to it.
 func (p place) String() string {
-	return fmt.Sprintf("%s:%d:%d", p.source.name, p.node.Line, p.node.Column)
+	return fmt.Sprintf("%s:%d:%d", p.file.name, p.node.Line, p.node.Column)
 }
 
 // named walks a mapping of names.
@@ -132,12 +132,12 @@ func validName(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0
 // stream decodes one stream and checks what it says by itself.
 func (l *loader) stream(d *decoder, e pair, path string) {
 	if first, ok := l.streams[e.key.Value]; ok {
-		l.twice(d, first.at, place{d.source, e.key, path})
+		l.twice(d, first.at, place{d.file, e.key, path})
 		return
 	}
 	raw := rawStream{}
 	d.into(e.value, path, &raw)
-	s := &streamDoc{at: place{d.source, e.key, path}, body: place{d.source, e.value, path}, defaults: raw.Defaults}
+	s := &streamDoc{at: place{d.file, e.key, path}, body: place{d.file, e.value, path}, defaults: raw.Defaults}
 	s.Stream = Stream{
 		Name: e.key.Value, Format: raw.Format, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
 		DeadLetters: DeadLetters{Topic: raw.DeadLetters.Topic}, Slots: raw.Slots,
@@ -231,7 +231,7 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 		d.failAt(e.value, path, "schema", "has no meaning with format: json", "say types: instead")
 	}
 	if schema != "" {
-		s.SchemaPath = d.source.path(schema)
+		s.SchemaPath = d.file.path(schema)
 		b, err := readFile(s.SchemaPath, maxFile)
 		if err != nil {
 			d.failAt(e.value, path, "schema", "the file "+err.Error(), "")

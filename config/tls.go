@@ -68,7 +68,7 @@ func (d *decoder) checkTLS(in pair, path string, t *TLS) {
 		if *p.path == "" {
 			continue
 		}
-		*p.path = d.source.path(*p.path)
+		*p.path = d.file.path(*p.path)
 		if _, err := readFile(*p.path, maxFile); err != nil {
 			d.failAt(body, at, p.name, "the file "+err.Error(), "")
 		}

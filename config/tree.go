@@ -93,7 +93,7 @@ func (d *decoder) failAt(n *yaml.Node, base, rel, message, hint string) {
 
 // warn is a warning of the option rel below n.
 func (d *decoder) warn(n *yaml.Node, base, rel, message, hint string) {
-	d.warnings = append(d.warnings, d.source.at(nearest(n, rel), join(base, rel), message, hint))
+	d.warnings = append(d.warnings, d.file.at(nearest(n, rel), join(base, rel), message, hint))
 }
 
 func nearest(n *yaml.Node, rel string) *yaml.Node {
@@ -123,7 +123,7 @@ func (d *decoder) isBlamed(path string) bool { return d.blamed[path] }
 // conceal keeps a value out of the source lines that are shown.
 func (d *decoder) conceal(n *yaml.Node) {
 	if n != nil {
-		d.source.public[n] = false
+		d.file.public[n] = false
 	}
 }
 

@@ -20,8 +20,8 @@ const (
 	maxValues = 100_000
 )
 
-// source is one file: its text, and the values of its documents.
-type source struct {
+// file is one file: its text, and the values of its documents.
+type file struct {
 	name  string // as messages show it
 	dir   string // where relative paths start
 	order int    // among the files
@@ -34,8 +34,8 @@ type source struct {
 // parse reads all documents of a file. The documents returned obey the bounds
 // and hold neither tags, merge keys, cycles nor odd keys; aliases are replaced
 // by what they stand for.
-func parse(name, dir string, order int, text []byte) (*source, []*yaml.Node, Problems) {
-	s := &source{name: name, dir: dir, order: order, public: map[*yaml.Node]bool{}}
+func parse(name, dir string, order int, text []byte) (*file, []*yaml.Node, Problems) {
+	s := &file{name: name, dir: dir, order: order, public: map[*yaml.Node]bool{}}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	if !utf8.Valid(text) {
 		return s, nil, Problems{s.whole("is not UTF-8 text")}
@@ -51,7 +51,7 @@ func parse(name, dir string, order int, text []byte) (*source, []*yaml.Node, Pro
 		if len(d.Content) == 0 || d.Content[0].Kind == yaml.ScalarNode && d.Content[0].Tag == "!!null" {
 			continue
 		}
-		w := inspector{source: s, open: map[*yaml.Node]bool{}}
+		w := inspector{file: s, open: map[*yaml.Node]bool{}}
 		w.collect(d.Content[0], 0)
 		d.Content[0] = w.inspect(d.Content[0], 0)
 		if problems = append(problems, w.problems...); len(w.problems) == 0 {
@@ -85,17 +85,17 @@ func documents(text []byte) (docs []*yaml.Node, err error) {
 
 // syntax is the library's error as a problem. No source line is shown, since
 // nobody knows yet what in it is a secret.
-func (s *source) syntax(err error) Problem {
-	p := s.whole(strings.TrimPrefix(err.Error(), "yaml: "))
+func (f *file) syntax(err error) Problem {
+	p := f.whole(strings.TrimPrefix(err.Error(), "yaml: "))
 	p.width = -1
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(p.Message); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
-		p.Line = min(p.Line, len(s.lines))
+		p.Line = min(p.Line, len(f.lines))
 		p.Column = 1
 		p.Message = p.Message[len(m[0]):]
 	}
 	// The scanner blames a tab on what follows it, often on the wrong line.
-	for i, line := range s.lines {
+	for i, line := range f.lines {
 		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") && (p.Line == 0 || i+1 >= p.Line-1 && i+1 <= p.Line+1) {
 			p.Line, p.Column = i+1, strings.IndexByte(indent, '\t')+1
 			p.Hint = "indent with spaces, not with tabs"
@@ -106,28 +106,28 @@ func (s *source) syntax(err error) Problem {
 	return p
 }
 
-func (s *source) whole(message string) Problem {
-	return Problem{File: s.name, Message: message, order: s.order}
+func (f *file) whole(message string) Problem {
+	return Problem{File: f.name, Message: message, order: f.order}
 }
 
 // at is a problem at a node.
-func (s *source) at(n *yaml.Node, path, message, hint string) Problem {
-	p := Problem{File: s.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: s.order}
-	p.width = s.tokenWidth(n)
-	if n.Kind == yaml.ScalarNode && !s.public[n] {
+func (f *file) at(n *yaml.Node, path, message, hint string) Problem {
+	p := Problem{File: f.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: f.order}
+	p.width = f.tokenWidth(n)
+	if n.Kind == yaml.ScalarNode && !f.public[n] {
 		p.width = 0 // the length of a secret is nobody's business
 	}
 	return p
 }
 
 // within is a problem at byte i of a scalar's text, width characters wide.
-func (s *source) within(n *yaml.Node, i, width int, path, message, hint string) Problem {
-	p := s.at(n, path, message, hint)
+func (f *file) within(n *yaml.Node, i, width int, path, message, hint string) Problem {
+	p := f.at(n, path, message, hint)
 	if p.width == 0 {
 		return p // masked: where in it is not shown either
 	}
 	p.reach = n.Column - 1 + p.width
-	p.Line, p.Column = s.offset(n, i)
+	p.Line, p.Column = f.offset(n, i)
 	if i == 0 || p.Line == n.Line && p.Column == n.Column {
 		return p
 	}
@@ -137,7 +137,7 @@ func (s *source) within(n *yaml.Node, i, width int, path, message, hint string) 
 
 // inspector checks the shape of one document.
 type inspector struct {
-	source   *source
+	file     *file
 	problems Problems
 	open     map[*yaml.Node]bool // being inspected: an alias to one of them is a cycle
 	values   int
@@ -146,7 +146,7 @@ type inspector struct {
 
 // collect lists the nodes as they stand in the text.
 func (w *inspector) collect(n *yaml.Node, depth int) {
-	w.source.nodes = append(w.source.nodes, n)
+	w.file.nodes = append(w.file.nodes, n)
 	if depth <= maxDepth {
 		for _, c := range n.Content {
 			w.collect(c, depth+1)
@@ -199,11 +199,11 @@ func (w *inspector) key(k *yaml.Node) {
 	case k.Kind == yaml.AliasNode || k.Kind != yaml.ScalarNode:
 		w.refuse(k, "a key must be a plain text", "quote the value if it starts with { or [")
 	case k.Tag == "!!merge":
-		w.source.public[k] = true
+		w.file.public[k] = true
 		w.refuse(k, "merge keys are not supported", "use defaults: for what sinks have in common")
 	}
 }
 
 func (w *inspector) refuse(n *yaml.Node, message, hint string) {
-	w.problems = append(w.problems, w.source.at(n, "", message, hint))
+	w.problems = append(w.problems, w.file.at(n, "", message, hint))
 }
