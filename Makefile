@@ -1,0 +1,58 @@
+# make            the quick part: format, vet, staticcheck, unit tests without servers (< 60 s warm)
+# make test       everything CI runs: installs the servers it needs, then all tests and the demo
+# make soak       the long runs: bigger explorations, fault harnesses for an hour
+# make bench      benchmarks
+# make fuzz       every fuzz target for FUZZTIME (default 20s)
+# make audit      vulnerabilities, insecure patterns, licences (needs their databases)
+# make up         starts Kafka, MariaDB and a schema registry on this machine until interrupted
+
+GO       ?= go
+FUZZTIME ?= 20s
+
+.PHONY: check test unit race integration demo soak bench fuzz audit up
+
+check: format vet staticcheck unit
+
+format:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt -w these files:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+# Packages whose tests start no servers.
+unit:
+	$(GO) test $$($(GO) list ./... | grep -v -e /integration -e /sinks/mariadb)
+
+race:
+	$(GO) test -race -timeout 20m ./cmd/... ./config/... ./core/... ./sinks/...
+
+integration:
+	$(GO) test -race -timeout 30m -v ./integration/... | grep -v -e '^=== ' -e '^    --- PASS'
+
+demo:
+	$(GO) run ./cmd/sluice demo --json
+
+test: format vet staticcheck race integration demo
+
+soak:
+	$(GO) test -tags soak -timeout 4h -v ./core/lane ./integration/...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+audit:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+	$(GO) run github.com/securego/gosec/v2/cmd/gosec@latest -quiet ./...
+	$(GO) run github.com/google/go-licenses@latest check ./... --allowed_licenses=Apache-2.0,MIT,BSD-2-Clause,BSD-3-Clause,ISC,MPL-2.0
+
+up:
+	$(GO) run ./integration/up

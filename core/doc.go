@@ -1,0 +1,69 @@
+// Package core is documentation only: the picture, the vocabulary and the
+// numbered invariants that the packages below rest on, and that their tests
+// cite.
+//
+// # The way of the data
+//
+//	Kafka ─► source ─► decode ─► chunk ─┬─► lane (sink A, slot) ─► a sink plugin
+//	         fetch      once, only      ├─► lane (sink B, slot) ─► a sink plugin
+//	         and walk   the fields      └─► …
+//	         batches    some sink wants     where → fields → Append … Stage → intent → Commit
+//
+//	record    types, columns, chunks, cuts          imports nothing of ours
+//	sink      the contract of plugins               record
+//	source    Kafka: fetch, batches, membership     –
+//	decode    bytes to columns: Avro, JSON          record, plan (its description of events)
+//	plan      where, fields, casts, aggregate       record
+//	ledger    positions and intents in the group    record
+//	telemetry what is counted, and shown            –
+//	lane      the commit protocol and its loop      record, sink, plan, ledger, telemetry
+//	pipeline  assembles a stream; rebalances        all of the above
+//
+// Data flows one way. core imports neither config nor sinks nor cmd; a test
+// enforces the table.
+//
+// # Vocabulary
+//
+// The words that users meet, in YAML, metrics, logs and messages:
+//
+//   - event: one record of a stream, an envelope (id, time, type, server) and a payload.
+//   - stream: a source of events: topics, format, registry, consumer group.
+//   - sink: one YAML file: which events, which fields, which destination.
+//   - connection: a named destination that sinks share. A sink at a connection
+//     is written sink@connection, and has progress of its own.
+//   - field: one column of a sink's rows.
+//   - batch: what is committed at once.
+//   - offset, partition: Kafka's.
+//   - position: the next offset that a sink has not settled.
+//   - dead letter: a record that a sink could not take, kept with the reason.
+//
+// The words of the code, which users never meet:
+//
+//   - slot: a run of partitions of one topic that is always owned as a whole;
+//     one partition each unless the stream says otherwise.
+//   - lane: the loop of one sink in one slot.
+//   - chunk: some thousand decoded records of one partition, in columns.
+//   - cut: the half-open offset ranges, one per partition of the slot, that one
+//     commit covers, with their dead set. A batch, to users.
+//   - dead set: the records of a cut judged bad by something other than their bytes.
+//   - writer: a plugin's side of a lane.
+//   - intent: the ledger's note of a cut that is about to be committed.
+//   - token: what Stage returned; stored with the intent.
+//   - ledger: the durable record of positions and intents, in the metadata of
+//     the group's offset commits.
+//   - incarnation: cluster id and topic id; a re-created topic has another one.
+//   - membership, generation: Kafka's, of the consumer group.
+//
+// # Invariants
+//
+//	I1   A lane's cuts are contiguous and ascending per partition.
+//	I2   A cut of a Replay sink is durable in the ledger before its commit starts.
+//	I3   A pending cut is repeated, with the same bounds and dead set, before any other.
+//	I4   The rows of a cut are a function of bytes, plan, and the cut with its dead set.
+//	I5   No position passes what its sink has.
+//	I6   read = committed + filtered + dead.
+//	I7   A plugin never sleeps, retries, logs an error it returns, or keeps a chunk's memory.
+//	I8   Every held byte is charged to the budget.
+//	I9   Run returns only when nothing that it started is running.
+//	I10  One ledger write is in flight; an unanswered one ends the membership.
+package core
