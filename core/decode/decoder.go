@@ -1,0 +1,263 @@
+package decode
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/sluicekit/sluice/core/record"
+)
+
+// ErrFull says that a chunk's columns reach no further: it is to be handed
+// over before more is appended. The chunk is as it was before the record.
+var ErrFull = errors.New("the chunk is full")
+
+// Decoder appends events to chunks. It is used by one goroutine at a time.
+type Decoder struct {
+	stream *Stream
+	schema *record.Schema
+	tree   *tree
+	layout layout
+	m      machine
+	json   *extractor // JSON streams
+
+	dst      *record.Chunk      // that m.cols point into
+	programs map[uint32]*writer // by schema id
+	last     *writer            // most records have the id of the one before
+}
+
+// writer is how the records of one schema id are read.
+type writer struct {
+	id      uint32
+	program *program
+	bad     string // why none of them can be read, "" if they can
+	outside bool
+	used    uint64
+}
+
+// NewDecoder makes a decoder for some of a stream's values. Their types are
+// those that Field gives; an int may be wanted as a float, and anything as
+// JSON.
+func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
+	d := &Decoder{stream: s, schema: &record.Schema{}, layout: newLayout(wants), programs: map[uint32]*writer{}}
+	paths := make([]record.Path, len(wants))
+	for i, w := range wants {
+		t, err := s.Field(w.Path)
+		if err != nil && w.Type.Kind != record.JSON {
+			return nil, err
+		}
+		if !t.Equal(w.Type) && w.Type.Kind != record.JSON && (t.Kind != record.Int || w.Type.Kind != record.Float) {
+			return nil, fmt.Errorf("%s is %s, and cannot be read as %s", w.Path, t, w.Type)
+		}
+		paths[i] = s.raw(w.Path)
+		d.schema.Fields = append(d.schema.Fields, record.Field{Name: w.Path.String(), Type: w.Type, Nullable: true})
+	}
+	d.tree = newTree(paths)
+	if t := d.tree.at(s.payload()); t != nil && len(t.path) > 0 {
+		t.text = s.text
+	}
+	d.m.limits = s.options.Limits
+	if s.reader == nil {
+		d.json = d.extractor(d.tree)
+		return d, nil
+	}
+	if s.schemas == nil {
+		d.last = &writer{program: d.compile(s.reader)}
+		d.m.load(d.last.program)
+	}
+	return d, nil
+}
+
+func (d *Decoder) compile(w *node) *program {
+	c := &compiler{layout: d.layout, show: d.stream.show, newText: d.extractor}
+	return c.compile(w, d.stream.reader, d.tree)
+}
+
+func (d *Decoder) extractor(t *tree) *extractor {
+	s := d.stream
+	unit := map[int]string{}
+	var note func(t *tree)
+	note = func(t *tree) {
+		for _, c := range t.cols {
+			unit[c] = s.unit(t.path)
+		}
+		for _, k := range t.kids {
+			note(k)
+		}
+		for _, k := range t.items {
+			note(k)
+		}
+	}
+	note(t)
+	show := func(t *tree) string { return s.show(t.path) }
+	return newExtractor(t, d.layout, s.options.Limits, show, func(col int) string { return unit[col] })
+}
+
+// Schema has one column per want, named by the text of its path.
+func (d *Decoder) Schema() *record.Schema { return d.schema }
+
+// Append appends the event in value as one row, or notes in dst.Bad why it is
+// none. dst was made for Schema. An error means that nothing can be said now
+// (the registry is away, or an id is unknown and within its grace) or that dst
+// is full; dst is unchanged then.
+func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timestampMillis int64, value []byte) error {
+	if dst != d.dst || len(d.m.cols) > len(dst.Columns) {
+		if err := d.bind(dst); err != nil {
+			return err
+		}
+	}
+	if len(value) > d.m.limits.Record {
+		d.bad(dst, offset, "the event is "+faultTexts[faultLong], false)
+		return nil
+	}
+	rows := len(dst.Offsets)
+	if d.json != nil {
+		if f := d.json.run(value, d.m.cols); f != 0 {
+			return d.refuse(dst, rows, offset, f, d.json.field())
+		}
+	} else if done, err := d.avro(ctx, dst, rows, offset, value); done || err != nil {
+		return err
+	}
+	dst.Offsets = append(dst.Offsets, offset)
+	dst.Times = append(dst.Times, timestampMillis)
+	return nil
+}
+
+// bind finds the columns of dst. Those inside others are found anew for every
+// record, since nothing says that they stay.
+func (d *Decoder) bind(dst *record.Chunk) error {
+	if len(dst.Columns) != len(d.schema.Fields) {
+		return fmt.Errorf("a chunk of %d columns for %d values", len(dst.Columns), len(d.schema.Fields))
+	}
+	d.m.cols = d.m.cols[:0]
+	for i := range dst.Columns {
+		if !dst.Columns[i].Type.Equal(d.schema.Fields[i].Type) {
+			return fmt.Errorf("a column of %s for %s, which is %s", dst.Columns[i].Type, d.schema.Fields[i].Name, d.schema.Fields[i].Type)
+		}
+		d.m.cols = append(d.m.cols, &dst.Columns[i])
+	}
+	for i := range dst.Columns {
+		if c := &dst.Columns[i]; c.Elems != nil {
+			d.m.cols = append(d.m.cols, c.Elems)
+			if c.Keys != nil {
+				d.m.cols = append(d.m.cols, c.Keys)
+			}
+		}
+	}
+	d.dst = dst
+	return nil
+}
+
+// avro appends one Avro value. done: the record was bad, and is noted.
+func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset int64, value []byte) (done bool, err error) {
+	i := 0
+	if d.stream.options.Framing == Confluent {
+		if len(value) < 5 || value[0] != 0 {
+			d.bad(dst, offset, "the event does not start with a zero byte and a schema id", false)
+			return true, nil
+		}
+		i = 5
+		if d.stream.schemas != nil {
+			if err := d.use(ctx, binary.BigEndian.Uint32(value[1:])); err != nil {
+				return false, err
+			}
+			if d.last.bad != "" {
+				d.bad(dst, offset, d.last.bad, d.last.outside)
+				return true, nil
+			}
+		}
+	}
+	d.m.fault = 0
+	next := d.m.exec(value, i, 0)
+	if next == len(value) {
+		return false, nil
+	}
+	if next >= 0 {
+		return true, d.refuse(dst, rows, offset, faultTrailing, "")
+	}
+	return true, d.refuse(dst, rows, offset, d.m.fault, d.m.field())
+}
+
+// refuse takes back what a record has appended.
+func (d *Decoder) refuse(dst *record.Chunk, rows int, offset int64, f fault, field string) error {
+	dst.Truncate(rows)
+	if f == faultFull {
+		return ErrFull
+	}
+	reason := faultTexts[f]
+	if f == faultMismatch && d.json == nil {
+		reason = d.m.notes[d.m.ops[d.m.pc].ref]
+	}
+	if field != "" {
+		reason = field + ": " + reason
+	}
+	d.bad(dst, offset, reason, false)
+	return nil
+}
+
+func (d *Decoder) bad(dst *record.Chunk, offset int64, reason string, outside bool) {
+	dst.Bad = append(dst.Bad, record.Bad{Offset: offset, Reason: reason, Outside: outside})
+}
+
+// use makes the program of a schema id the current one.
+func (d *Decoder) use(ctx context.Context, id uint32) error {
+	if d.last != nil && d.last.id == id && d.last.program != nil {
+		return nil
+	}
+	w := d.programs[id]
+	if w == nil {
+		var err error
+		if w, err = d.writer(ctx, id); err != nil {
+			return err
+		}
+	}
+	d.last = w
+	if w.program != nil {
+		d.m.load(w.program)
+	}
+	return nil
+}
+
+// writer asks for a schema id and compiles its schema. What is not known is
+// asked for again with every record; schemas remembers it for a while.
+func (d *Decoder) writer(ctx context.Context, id uint32) (*writer, error) {
+	n, bad, outside, err := d.stream.schemas.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if bad != "" {
+		return &writer{id: id, bad: bad, outside: outside}, nil
+	}
+	if len(d.programs) >= d.m.limits.IDs {
+		clear(d.programs)
+	}
+	w := &writer{id: id, program: d.compile(n)}
+	d.programs[id] = w
+	return w, nil
+}
+
+// load makes p the program that exec runs.
+func (m *machine) load(p *program) {
+	m.program = p
+	for len(m.at) < p.marks {
+		m.at = append(m.at, 0)
+	}
+}
+
+// field names what the last run has failed at.
+func (m *machine) field() string {
+	if o := &m.ops[m.pc]; o.code == opText {
+		if f := m.texts[o.ref].field(); f != "" {
+			return f
+		}
+	}
+	return m.where[m.pc]
+}
+
+func (x *extractor) field() string {
+	if x.scan.at == nil {
+		return ""
+	}
+	return x.scan.at.path
+}

@@ -1,0 +1,55 @@
+// Package decode turns the bytes of events into columns.
+//
+// What comes in: record values as Kafka holds them, JSON or Avro, and the list
+// of values that the stream's sinks want. What goes out: one row per event in
+// a [record.Chunk], with a column per wanted value; events that cannot be read
+// are noted in the chunk's Bad.
+//
+// # Paths
+//
+// A path starts with a role of the envelope (id, time, type, server, payload)
+// or with another top-level field by its own name. Options.Envelope says where
+// in the raw event a role lies; by default a role is the field of the same
+// name. What an event lacks is null.
+//
+// # What makes a record bad
+//
+// A record is judged by its structure and by its wanted values. Structure is
+// always checked to the last byte: truncated data, trailing bytes, nesting and
+// counts beyond Limits, and in JSON the whole grammar. Values that nobody wants
+// are walked over; in Avro their content (UTF-8, range of an int) is not
+// looked at. A wanted value that does not fit its column makes the record bad;
+// nothing is ever rounded, cut or replaced. Only an unknown schema id is judged
+// by something other than the bytes (record.Bad.Outside).
+//
+// # Avro
+//
+// Every schema id has its own program: the writer's schema is resolved against
+// the wants once, into a flat list of read and skip steps that is then run over
+// the bytes. The reader's schema is the latest one of the subject, or the
+// file's, as it was when the stream was opened; it gives types, aliases and
+// defaults. Beyond Avro's rules: a field that neither the writer nor a default
+// gives is null; enum symbols that the reader does not know pass as written;
+// timestamps and decimals are converted exactly between units and scales; a
+// path through a union of records reads each branch that has it.
+//
+// As JSON text, Avro values are written like this: records with their fields in
+// the writer's order, unions as the bare value, decimals as exact numbers,
+// timestamps as RFC 3339 in UTC with up to 6 digits, dates as 2006-01-02, times
+// of day as integers, bytes and fixed as base64, the floats that JSON lacks as
+// "NaN", "Infinity" and "-Infinity".
+//
+// # JSON
+//
+// One pass finds the wanted values; no tree is built. The whole document is
+// checked, in UTF-8 and without lone surrogates. Of equal keys the last one
+// counts, as in encoding/json. Types come from Options.Types, since JSON names
+// none.
+//
+// # Memory and goroutines
+//
+// A Decoder copies what it keeps: the value may be reused when Append returns.
+// It keeps scratch memory and is used by one goroutine at a time; a Stream may
+// be shared. The package starts no goroutines; Append calls the registry when
+// it meets an id for the first time.
+package decode

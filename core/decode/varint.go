@@ -1,0 +1,80 @@
+package decode
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// varint reads an unsigned base-128 integer at b[i] and tells where the next
+// value starts: -1 if the data end within it, -2 if it has more than 64 bits.
+// Up to eight bytes are read at once: their length is where the first top bit
+// is clear, and the groups of seven bits are then pushed together in pairs.
+func varint(b []byte, i int) (uint64, int) {
+	if uint(i)+8 <= uint(len(b)) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if end := ^w & 0x8080808080808080; end != 0 {
+			w &= end ^ (end - 1)
+			w &= 0x7f7f7f7f7f7f7f7f
+			w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
+			w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
+			w = w&0x000000000fffffff | w>>4&0x00fffffff0000000
+			return w, i + bits.TrailingZeros64(end)/8 + 1
+		}
+	}
+	var v uint64
+	for s := uint(0); s < 70; s += 7 {
+		if uint(i) >= uint(len(b)) {
+			return 0, -1
+		}
+		c := b[i]
+		i++
+		if c < 0x80 {
+			if s == 63 && c > 1 {
+				return 0, -2
+			}
+			return v | uint64(c)<<s, i
+		}
+		v |= uint64(c&0x7f) << s
+	}
+	return 0, -2
+}
+
+// skipVarint is varint without the value.
+func skipVarint(b []byte, i int) int {
+	if uint(i) < uint(len(b)) && b[i] < 0x80 {
+		return i + 1
+	}
+	_, i = varint(b, i)
+	return i
+}
+
+// zigzag is the signed integer that Avro writes as u.
+func zigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+// varintFault names what varint reports as next < 0.
+func varintFault(next int) fault {
+	if next == -2 {
+		return faultVarint
+	}
+	return faultTruncated
+}
+
+const topBits = 0x8080808080808080
+
+// validText says whether v is UTF-8. Text is mostly short and ASCII.
+func validText(v []byte) bool {
+	n := len(v)
+	if n >= 8 {
+		w := binary.LittleEndian.Uint64(v[n-8:])
+		for i := 0; i+8 <= n; i += 8 {
+			w |= binary.LittleEndian.Uint64(v[i:])
+		}
+		return w&topBits == 0 || utf8.Valid(v)
+	}
+	var or byte
+	for _, c := range v {
+		or |= c
+	}
+	return or < 0x80 || utf8.Valid(v)
+}
