@@ -25,13 +25,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // batch is the header of a record batch in format 2 and its records as they are stored.
 type batch struct {
-	base, last                   int64 // first and last offset; after compaction there may be no record at either
-	baseTimestamp, maxTimestamp  int64
-	producer                     int64
-	lastDelta, count, epoch      int32
-	attributes                   int16
-	records                      []byte
-	control, transactional, logT bool
+	base, last                      int64 // first and last offset; after compaction there may be no record at either
+	baseTimestamp, maxTimestamp     int64
+	producer                        int64
+	lastDelta, count, epoch         int32
+	attributes                      int16
+	records                         []byte
+	control, transactional, stamped bool // stamped: by the broker, all records at maxTimestamp
 }
 
 // BatchError says that stored bytes are not a sound record batch.
@@ -100,7 +100,7 @@ func parseBatch(b []byte) (batch, error) {
 	}
 	x.control = x.attributes&attrControl != 0
 	x.transactional = x.attributes&attrTransactional != 0
-	x.logT = x.attributes&attrLogAppendTime != 0
+	x.stamped = x.attributes&attrLogAppendTime != 0
 	if x.base < 0 || x.lastDelta < 0 || x.base > math.MaxInt64-1-int64(x.lastDelta) {
 		return bad("last offset delta %d is impossible", x.lastDelta)
 	}

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -73,7 +74,8 @@ func fetchMessage(f FetchRequest, epoch int32) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
 	req.MaxWaitMillis = int32(f.MaxWait.Milliseconds())
-	req.MinBytes, req.MaxBytes, req.IsolationLevel = 1, f.MaxBytes, 1
+	// One partition: its own limit counts. With the request's limit alike, kfake leaves out the list of aborted transactions.
+	req.MinBytes, req.MaxBytes, req.IsolationLevel = 1, math.MaxInt32, 1
 	req.SessionID, req.SessionEpoch = 0, -1 // no session: it would tie all partitions to one connection
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = f.Partition, epoch, f.Offset, f.MaxBytes

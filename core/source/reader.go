@@ -86,27 +86,11 @@ func (r *Reader) More() bool { return r.more }
 func (r *Reader) NextOffset() int64 { return r.next }
 
 // Next returns the next data record. False: the end, or an error.
-func (r *Reader) Next() (Record, bool) {
+func (r *Reader) Next() (rec Record, ok bool) {
 	for {
 		for r.left > 0 {
-			rec, size, ok := r.cur.record(r.body)
-			if !ok {
-				return r.fail(recordError(r.body))
-			}
-			delta := rec.Offset
-			if delta <= r.lastDelta || delta > int64(r.cur.lastDelta) {
-				return r.fail(fmt.Errorf("offset delta %d after %d, last is %d", delta, r.lastDelta, r.cur.lastDelta))
-			}
-			r.body, r.lastDelta = r.body[size:], delta
-			r.left--
-			if r.left == 0 && len(r.body) != 0 {
-				return r.fail(fmt.Errorf("%d bytes after the last record", len(r.body)))
-			}
-			rec.Offset = r.cur.base + delta
-			if r.left == 0 {
-				r.next = max(r.next, r.cur.last+1)
-			} else {
-				r.next = max(r.next, rec.Offset+1)
+			if err := r.take(&rec); err != nil {
+				return r.fail(err)
 			}
 			if rec.Offset >= r.from {
 				return rec, true
@@ -116,6 +100,29 @@ func (r *Reader) Next() (Record, bool) {
 			return Record{}, false
 		}
 	}
+}
+
+// take reads the next record of the current batch.
+func (r *Reader) take(rec *Record) error {
+	size := r.cur.record(r.body, rec)
+	if size == 0 {
+		return recordError(r.body)
+	}
+	delta := rec.Offset
+	if delta <= r.lastDelta || delta > int64(r.cur.lastDelta) {
+		return fmt.Errorf("offset delta %d after %d, last is %d", delta, r.lastDelta, r.cur.lastDelta)
+	}
+	r.body, r.lastDelta = r.body[size:], delta
+	rec.Offset = r.cur.base + delta
+	next := rec.Offset + 1
+	if r.left--; r.left == 0 {
+		if len(r.body) != 0 {
+			return fmt.Errorf("%d bytes after the last record", len(r.body))
+		}
+		next = r.cur.last + 1
+	}
+	r.next = max(r.next, next)
+	return nil
 }
 
 func (r *Reader) fail(err error) (Record, bool) {
@@ -243,8 +250,8 @@ func (r *Reader) abortMarker(b batch) (bool, error) {
 	if b.attributes&attrCodec != 0 {
 		return false, errors.New("control batch is compressed")
 	}
-	rec, _, ok := b.record(b.records)
-	if !ok {
+	var rec Record
+	if b.record(b.records, &rec) == 0 {
 		return false, recordError(b.records)
 	}
 	if len(rec.Key) < 4 {

@@ -41,54 +41,46 @@ func (h Headers) Get(name string) (value []byte, ok bool) {
 	return value, ok
 }
 
-// record reads the first record of body. In Offset is the delta; the caller checks and adds it. size is what the record takes.
-//
-// Every record goes through here, so it is written out: the varints of small numbers are one byte, and one compare tells.
-func (b *batch) record(body []byte) (rec Record, size int, ok bool) {
+// record reads the first record of body into rec. In Offset is the delta; the caller checks and adds it. It returns what the record
+// takes, 0 if there is none. Every record goes through here.
+func (b *batch) record(body []byte, rec *Record) int {
 	length, n := varint(body)
-	if n <= 0 || length < 0 || length > int64(len(body)-n) {
-		return rec, 0, false
+	if n <= 0 || length < 1 || length > int64(len(body)-n) {
+		return 0
 	}
-	size = n + int(length)
-	p := body[n:size:size]
-	if len(p) < 1 {
-		return rec, 0, false
-	}
-	p = p[1:] // attributes: none are defined
+	size := n + int(length)
+	p := body[n+1 : size : size] // one byte of attributes, none of which is defined
 	stamp, n := varint(p)
 	if n <= 0 {
-		return rec, 0, false
+		return 0
 	}
 	p = p[n:]
-	delta, n := varint(p)
-	if n <= 0 {
-		return rec, 0, false
+	if rec.Offset, n = varint(p); n <= 0 {
+		return 0
 	}
 	p = p[n:]
-	key, n := bytesAt(p)
-	if n <= 0 {
-		return rec, 0, false
+	if rec.Key, n = bytesAt(p); n <= 0 {
+		return 0
 	}
 	p = p[n:]
-	value, n := bytesAt(p)
-	if n <= 0 {
-		return rec, 0, false
+	if rec.Value, n = bytesAt(p); n <= 0 {
+		return 0
 	}
 	p = p[n:]
 	count, n := varint(p)
 	if n <= 0 || count < 0 || count > math.MaxInt32 || !soundHeaders(p[n:], count) {
-		return rec, 0, false
+		return 0
 	}
-	rec.Offset, rec.LeaderEpoch = delta, b.epoch
-	rec.Timestamp = b.baseTimestamp + stamp
-	if b.logT {
-		rec.Timestamp = b.maxTimestamp
-	}
-	rec.Key, rec.Value = key, value
+	rec.Headers = Headers{}
 	if count > 0 {
 		rec.Headers = Headers{raw: p[n:], n: int32(count)}
 	}
-	return rec, size, true
+	rec.LeaderEpoch = b.epoch
+	rec.Timestamp = b.baseTimestamp + stamp
+	if b.stamped {
+		rec.Timestamp = b.maxTimestamp
+	}
+	return size
 }
 
 // soundHeaders checks that b is exactly count headers. The count is never used as a size.
@@ -120,19 +112,17 @@ func bytesAt(b []byte) (v []byte, n int) {
 	return b[n:end:end], end
 }
 
-// varint reads a zigzag number; n is 0 if b ends within it and negative if it does not fit.
+// varint reads a zigzag number; n is 0 if b ends within it and negative if it does not fit. Small numbers, which nearly all are, are
+// read without a loop.
 func varint(b []byte) (v int64, n int) {
-	if len(b) > 0 && b[0] < 0x80 {
-		u := uint64(b[0])
-		return int64(u>>1) ^ -int64(u&1), 1
-	}
-	return varintLong(b)
-}
-
-func varintLong(b []byte) (int64, int) {
-	if len(b) > 1 && b[1] < 0x80 {
-		u := uint64(b[0]&0x7f) | uint64(b[1])<<7
-		return int64(u>>1) ^ -int64(u&1), 2
+	if len(b) > 1 {
+		if b[0] < 0x80 {
+			return int64(b[0]>>1) ^ -int64(b[0]&1), 1
+		}
+		if b[1] < 0x80 {
+			u := uint64(b[0]&0x7f) | uint64(b[1])<<7
+			return int64(u>>1) ^ -int64(u&1), 2
+		}
 	}
 	return binary.Varint(b)
 }
