@@ -46,14 +46,11 @@ const (
 // Member is one membership of a group, at one generation. It implements
 // ledger.Group.
 type Member struct {
-	// Fault, if set, decides about the commit with this number, from 0. It may
-	// block, which holds the commit.
-	Fault func(n int, commits []ledger.Commit) Fault
-
 	of         *Coordinator
 	generation int
 
 	mu      sync.Mutex
+	decide  func([]ledger.Commit) Fault
 	flying  int
 	commits int
 	overlap bool
@@ -69,10 +66,18 @@ func (c *Coordinator) Join() *Member {
 	return &Member{of: c, generation: c.generation}
 }
 
+// Decide sets what happens to the commits from now on; nil: no fault. The
+// function may block, which holds the commit.
+func (m *Member) Decide(f func(commits []ledger.Commit) Fault) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.decide = f
+}
+
 // Commit is ledger.Group's.
 func (m *Member) Commit(ctx context.Context, commits []ledger.Commit) error {
 	m.mu.Lock()
-	n := m.commits
+	decide := m.decide
 	m.commits++
 	m.flying++
 	m.overlap = m.overlap || m.flying > 1
@@ -84,8 +89,8 @@ func (m *Member) Commit(ctx context.Context, commits []ledger.Commit) error {
 		m.mu.Unlock()
 	}()
 	fault := None
-	if m.Fault != nil {
-		fault = m.Fault(n, commits)
+	if decide != nil {
+		fault = decide(commits)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("no answer: %w", err)
