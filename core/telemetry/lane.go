@@ -10,8 +10,6 @@ import (
 // Lane is what is counted of one sink in one slot. Its methods and fields may
 // be used from several goroutines; none of them blocks for long.
 type Lane struct {
-	id LaneID
-
 	// Records, each counted once (see the package comment).
 	Read      Counter // decoded, or found to be bad
 	Committed Counter // at the destination
@@ -35,6 +33,7 @@ type Lane struct {
 	EventDelay  Histogram // from an event's own time to its commit
 
 	mu     sync.Mutex
+	id     LaneID // of which only Partitions changes
 	state  State
 	reason string
 	since  time.Time
@@ -59,7 +58,11 @@ type Mark struct {
 }
 
 // ID names the lane.
-func (l *Lane) ID() LaneID { return l.id }
+func (l *Lane) ID() LaneID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id
+}
 
 // SetState says how the lane is. reason is for people, names no event's value,
 // and is empty when all is well.
@@ -106,11 +109,11 @@ func (l *Lane) Release() {
 // Snapshot copies everything.
 func (l *Lane) Snapshot() LaneSnapshot {
 	l.mu.Lock()
-	state, reason, since, marks := l.state, l.reason, l.since, slices.Clone(l.marks)
+	id, state, reason, since, marks := l.id, l.state, l.reason, l.since, slices.Clone(l.marks)
 	l.mu.Unlock()
 	s := LaneSnapshot{
-		Sink: l.id.Sink, Connection: l.id.Connection, Stream: l.id.Stream, Topic: l.id.Topic,
-		Partition: l.id.Partition, Partitions: l.id.Partitions,
+		Sink: id.Sink, Connection: id.Connection, Stream: id.Stream, Topic: id.Topic,
+		Partition: id.Partition, Partitions: id.Partitions,
 		State: state, Reason: reason, Since: since, Marks: marks,
 		Commits: l.Commits.Value(), Repeats: l.Repeats.Value(), LedgerRefused: l.LedgerRefused.Value(),
 		LedgerEnded: l.LedgerEnded.Value(), LostAnswers: l.LostAnswers.Value(), Stale: l.Stale.Value(), Retries: l.Retries.Value(),

@@ -12,7 +12,7 @@ type Registry struct {
 	started time.Time
 
 	mu    sync.Mutex
-	lanes map[LaneID]*Lane
+	lanes map[LaneID]*Lane // by id without Partitions
 }
 
 // NewRegistry makes an empty registry.
@@ -20,15 +20,22 @@ func NewRegistry() *Registry {
 	return &Registry{started: time.Now(), lanes: map[LaneID]*Lane{}}
 }
 
-// Lane gives the lane of an id, the same one each time.
+// Lane gives the lane of an id, the same one each time. A slot that has grown
+// is the same slot: two would be exposed under equal labels, which Prometheus
+// refuses.
 func (r *Registry) Lane(id LaneID) *Lane {
+	key := id
+	key.Partitions = 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.lanes[id]
+	l := r.lanes[key]
 	if l == nil {
 		l = &Lane{id: id, since: time.Now()}
-		r.lanes[id] = l
+		r.lanes[key] = l
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.id.Partitions = id.Partitions
 	return l
 }
 
@@ -44,7 +51,7 @@ func (r *Registry) Snapshot() Snapshot {
 	slices.SortFunc(lanes, func(a, b *Lane) int {
 		return cmp.Or(cmp.Compare(a.id.Sink, b.id.Sink), cmp.Compare(a.id.Connection, b.id.Connection),
 			cmp.Compare(a.id.Stream, b.id.Stream), cmp.Compare(a.id.Topic, b.id.Topic),
-			cmp.Compare(a.id.Partition, b.id.Partition), cmp.Compare(a.id.Partitions, b.id.Partitions))
+			cmp.Compare(a.id.Partition, b.id.Partition))
 	})
 	s := Snapshot{Started: r.started, Taken: time.Now(), Lanes: make([]LaneSnapshot, len(lanes))}
 	for i, l := range lanes {

@@ -93,6 +93,17 @@ func held(r *telemetry.Registry) telemetry.Snapshot {
 	return s
 }
 
+func TestSlotThatGrowsStaysOne(t *testing.T) {
+	r := telemetry.NewRegistry()
+	r.Lane(laneID("balances", 0)).Commits.Add(1)
+	wider := laneID("balances", 0)
+	wider.Partitions = 4
+	r.Lane(wider).Commits.Add(1)
+	if s := r.Snapshot(); len(s.Lanes) != 1 || s.Lanes[0].Commits != 2 || s.Lanes[0].Partitions != 4 {
+		t.Errorf("lanes %+v, want one of 4 partitions with 2 commits", s.Lanes)
+	}
+}
+
 func TestStateMarksAndRelease(t *testing.T) {
 	r := telemetry.NewRegistry()
 	lane := r.Lane(laneID("balances", 4))
