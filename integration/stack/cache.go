@@ -123,9 +123,18 @@ func runEnv(ctx context.Context, dir string, env []string, name string, args ...
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("run %s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, lastLines(string(out), 20))
+		return fmt.Errorf("run %s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), orCause(ctx, err), lastLines(string(out), 20))
 	}
 	return nil
+}
+
+// orCause answers why the context ended, if it has: a program that it killed
+// says no more than that it was killed.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // needCommand answers the path of a program. When it is missing and we are root

@@ -258,8 +258,8 @@ func (k *KafkaServer) Stop() error { return k.process.stop() }
 // Kill ends the broker with SIGKILL and keeps its data.
 func (k *KafkaServer) Kill() error { return k.process.kill() }
 
-// Pause halts the broker's process until Resume.
-func (k *KafkaServer) Pause() error { return k.process.signal(syscall.SIGSTOP) }
+// Pause halts the broker's process until Resume, and returns when it has halted.
+func (k *KafkaServer) Pause() error { return k.process.pause() }
 
 // Resume continues a paused broker.
 func (k *KafkaServer) Resume() error { return k.process.signal(syscall.SIGCONT) }

@@ -55,11 +55,15 @@ func installKafka(ctx context.Context) (*kafkaInstall, error) {
 		return nil, err
 	}
 	// The archive fits exactly one Java and one place of the jars.
-	version, err := exec.CommandContext(ctx, java, "-version").CombinedOutput()
+	binary, err := filepath.EvalSymlinks(java)
 	if err != nil {
-		return nil, fmt.Errorf("ask java for its version: %w", err)
+		return nil, fmt.Errorf("find java: %w", err)
 	}
-	sum := sha256.Sum256(append(version, libs...))
+	info, err := os.Stat(binary)
+	if err != nil {
+		return nil, fmt.Errorf("find java: %w", err)
+	}
+	sum := sha256.Sum256(fmt.Append(nil, binary, info.Size(), info.ModTime().UnixNano(), libs))
 	in := &kafkaInstall{java: java, libs: libs}
 	name := "kafka-" + kafkaVersion + "-prepared-" + hex.EncodeToString(sum[:6])
 	prepared, err := cached(ctx, name, "the prepared start of Kafka", in.prepare)

@@ -80,7 +80,7 @@ func (m *MariaDBServer) lay(ctx context.Context, o MariaDBOptions) (err error) {
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		// The cause comes first, then much advice.
-		return fmt.Errorf("make data folder: %w\n%s", err, lastLines(printed.String(), 60))
+		return fmt.Errorf("make data folder: %w\n%s", orCause(ctx, err), lastLines(printed.String(), 60))
 	}
 	args := m.arguments(o)
 	m.process = &process{
@@ -221,8 +221,8 @@ func (m *MariaDBServer) Stop() error { return m.process.stop() }
 // Kill ends the server with SIGKILL and keeps its data.
 func (m *MariaDBServer) Kill() error { return m.process.kill() }
 
-// Pause halts the server's process until Resume.
-func (m *MariaDBServer) Pause() error { return m.process.signal(syscall.SIGSTOP) }
+// Pause halts the server's process until Resume, and returns when it has halted.
+func (m *MariaDBServer) Pause() error { return m.process.pause() }
 
 // Resume continues a paused server.
 func (m *MariaDBServer) Resume() error { return m.process.signal(syscall.SIGCONT) }

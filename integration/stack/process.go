@@ -175,6 +175,39 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// pause halts the server and returns when it has halted: its threads stop one by
+// one, and on a busy machine one of them may still serve for a while.
+func (p *process) pause() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(10 * time.Second); !halted(p.pid()); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("pause %s: it still runs", p.name)
+		}
+	}
+	return nil
+}
+
+// halted says whether all threads of a process have stopped.
+func halted(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false
+	}
+	for _, path := range threads {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// tid (name) state ...; the name may hold anything.
+		if i := bytes.LastIndexByte(b, ')'); i < 0 || i+2 >= len(b) || b[i+2] != 'T' {
+			return false
+		}
+	}
+	return true
+}
+
 func (p *process) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

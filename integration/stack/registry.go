@@ -225,8 +225,8 @@ func (r *RegistryServer) Stop() error { return r.process.stop() }
 // Kill ends the registry with SIGKILL.
 func (r *RegistryServer) Kill() error { return r.process.kill() }
 
-// Pause halts the registry's process until Resume.
-func (r *RegistryServer) Pause() error { return r.process.signal(syscall.SIGSTOP) }
+// Pause halts the registry's process until Resume, and returns when it has halted.
+func (r *RegistryServer) Pause() error { return r.process.pause() }
 
 // Resume continues a paused registry.
 func (r *RegistryServer) Resume() error { return r.process.signal(syscall.SIGCONT) }
