@@ -32,8 +32,6 @@ type writer struct {
 	id      uint32
 	program *program
 	bad     string // why none of them can be read, "" if they can
-	outside bool
-	used    uint64
 }
 
 // NewDecoder makes a decoder for some of a stream's values. Their types are
@@ -163,7 +161,7 @@ func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset 
 				return false, err
 			}
 			if d.last.bad != "" {
-				d.bad(dst, offset, d.last.bad, d.last.outside)
+				d.bad(dst, offset, d.last.bad, true)
 				return true, nil
 			}
 		}
@@ -222,12 +220,12 @@ func (d *Decoder) use(ctx context.Context, id uint32) error {
 // writer asks for a schema id and compiles its schema. What is not known is
 // asked for again with every record; schemas remembers it for a while.
 func (d *Decoder) writer(ctx context.Context, id uint32) (*writer, error) {
-	n, bad, outside, err := d.stream.schemas.get(ctx, id)
+	n, bad, err := d.stream.schemas.get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if bad != "" {
-		return &writer{id: id, bad: bad, outside: outside}, nil
+		return &writer{id: id, bad: bad}, nil
 	}
 	if len(d.programs) >= d.m.limits.IDs {
 		clear(d.programs)

@@ -33,15 +33,14 @@ const (
 // take the index of a value's first byte and return the index behind it, or -1
 // with the fault noted.
 type scanner struct {
-	spans  []span
-	round  uint64 // of the current document, for target.seen
-	depth  int    // limit
-	string int    // limit, of a wanted value
-	fault  fault
-	at     *target // what was being read when it stopped
-	inner  bool    // reading the text of a string
-	text   []byte  // that text, reused
-	key    []byte  // an unescaped key, reused
+	spans []span
+	round uint64 // of the current document, for target.seen
+	depth int    // limit
+	fault fault
+	at    *target // what was being read when it stopped
+	inner bool    // reading the text of a string
+	text  []byte  // that text, reused
+	key   []byte  // an unescaped key, reused
 }
 
 func (s *scanner) fail(f fault, t *target) int {

@@ -3,15 +3,201 @@ package decode
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"time"
 )
 
-type Registry struct{}
-type schemas struct{}
-
-func newSchemas(o *Options) *schemas { return &schemas{} }
-func (s *schemas) latest(ctx context.Context, subject string) (*node, error) {
-	return nil, errors.New("not yet")
+// UnknownIDError says that the registry does not know a schema id yet: within
+// the grace it may still learn of it.
+type UnknownIDError struct {
+	ID    uint32
+	Since time.Duration // since it was first seen
 }
-func (s *schemas) get(ctx context.Context, id uint32) (n *node, bad string, outside bool, err error) {
-	return nil, "", false, errors.New("not yet")
+
+func (e *UnknownIDError) Error() string {
+	return fmt.Sprintf("the registry does not know schema id %d, first seen %s ago", e.ID, e.Since.Round(time.Second))
+}
+
+// How long an answer "unknown" is believed before the registry is asked again:
+// within the grace, and after it.
+const (
+	unknownTTL = time.Second
+	deadTTL    = 15 * time.Second
+)
+
+// schemas knows the schemas of a stream by id. Concurrent questions for one id
+// are one request.
+type schemas struct {
+	registry *Registry
+	limits   Limits
+	grace    time.Duration
+	clock    func() time.Time
+
+	mu     sync.Mutex
+	ids    map[uint32]*known
+	asking map[uint32]chan struct{} // closed when the answer is there
+	used   uint64
+}
+
+// known is what is known of an id: its schema, why it has none that can be
+// used, or since when it is unknown.
+type known struct {
+	schema *node
+	bad    string
+	since  time.Time
+	until  time.Time // how long "unknown" is believed
+	used   uint64
+}
+
+func newSchemas(o *Options) *schemas {
+	return &schemas{registry: o.Registry, limits: o.Limits, grace: o.Grace, clock: o.Clock, ids: map[uint32]*known{}, asking: map[uint32]chan struct{}{}}
+}
+
+// latest is the newest schema of a subject.
+func (s *schemas) latest(ctx context.Context, subject string) (*node, error) {
+	f, err := s.registry.latest(ctx, subject)
+	if err != nil {
+		return nil, fmt.Errorf("latest schema of %s: %w", subject, err)
+	}
+	k, err := s.read(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("latest schema of %s: %w", subject, err)
+	}
+	if k.bad != "" {
+		return nil, fmt.Errorf("latest schema of %s: %s", subject, k.bad)
+	}
+	return k.schema, nil
+}
+
+// get is the schema of an id, or why records of it are bad. An error may pass.
+func (s *schemas) get(ctx context.Context, id uint32) (n *node, bad string, err error) {
+	for {
+		s.mu.Lock()
+		if n, bad, err, ok := s.lookup(id); ok {
+			s.mu.Unlock()
+			return n, bad, err
+		}
+		wait := s.asking[id]
+		if wait == nil {
+			done := make(chan struct{})
+			s.asking[id] = done
+			s.mu.Unlock()
+			return s.ask(ctx, id, done)
+		}
+		s.mu.Unlock()
+		select {
+		case <-wait: // and look again: whoever asked may have been cancelled
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		}
+	}
+}
+
+// lookup answers from memory, if it can. It is called with the lock held.
+func (s *schemas) lookup(id uint32) (n *node, bad string, err error, ok bool) {
+	k := s.ids[id]
+	if k == nil {
+		return nil, "", nil, false
+	}
+	s.used++
+	k.used = s.used
+	now := s.clock()
+	if k.schema == nil && k.bad == "" && !now.Before(k.until) {
+		return nil, "", nil, false
+	}
+	n, bad, err = s.say(id, k, now)
+	return n, bad, err, true
+}
+
+// say is what is known of an id as get returns it.
+func (s *schemas) say(id uint32, k *known, now time.Time) (n *node, bad string, err error) {
+	switch {
+	case k.schema != nil || k.bad != "":
+		return k.schema, k.bad, nil
+	case now.Sub(k.since) >= s.grace:
+		return nil, fmt.Sprintf("the registry does not know schema id %d", id), nil
+	}
+	return nil, "", &UnknownIDError{ID: id, Since: now.Sub(k.since)}
+}
+
+// ask asks the registry and remembers its answer. Errors are not remembered.
+func (s *schemas) ask(ctx context.Context, id uint32, done chan struct{}) (n *node, bad string, err error) {
+	k, err := s.fetch(ctx, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(done)
+	delete(s.asking, id)
+	now := s.clock()
+	if errors.Is(err, errNotFound) {
+		if k = s.ids[id]; k == nil {
+			k = &known{since: now}
+		}
+		k.until = now.Add(unknownTTL)
+		if now.Sub(k.since) >= s.grace {
+			k.until = now.Add(deadTTL)
+		}
+		err = nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	s.put(id, k)
+	return s.say(id, k, now)
+}
+
+// put remembers an answer, and forgets the one that was least used.
+func (s *schemas) put(id uint32, k *known) {
+	if s.ids[id] == nil && len(s.ids) >= s.limits.IDs {
+		var oldest uint32
+		least := ^uint64(0)
+		for id, k := range s.ids {
+			if k.used < least {
+				oldest, least = id, k.used
+			}
+		}
+		delete(s.ids, oldest)
+	}
+	s.used++
+	k.used = s.used
+	s.ids[id] = k
+}
+
+func (s *schemas) fetch(ctx context.Context, id uint32) (*known, error) {
+	f, err := s.registry.byID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.read(ctx, f)
+	if err == nil && k.bad != "" {
+		k.bad = fmt.Sprintf("schema id %d: %s", id, k.bad)
+	}
+	return k, err
+}
+
+// read parses a schema with those it refers to. One that is no Avro schema is
+// an answer too: it will never be another.
+func (s *schemas) read(ctx context.Context, f found) (*known, error) {
+	if f.Type != "" && f.Type != "AVRO" {
+		return &known{bad: "not an Avro schema"}, nil
+	}
+	refs, err := s.registry.resolve(ctx, f)
+	if errors.Is(err, errNotFound) {
+		return nil, errors.New("the registry lacks a schema that another one refers to")
+	}
+	if err != nil {
+		return nil, err
+	}
+	total := len(f.Schema)
+	for _, r := range refs {
+		total += len(r)
+	}
+	if total > s.limits.Schema {
+		return nil, fmt.Errorf("a schema of %d bytes, with what it refers to: the limit is %d", total, s.limits.Schema)
+	}
+	n, err := parseSchema([]byte(f.Schema), refs...)
+	if err != nil {
+		return &known{bad: err.Error()}, nil
+	}
+	return &known{schema: n}, nil
 }

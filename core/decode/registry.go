@@ -1,0 +1,205 @@
+package decode
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RegistryOptions say where a schema registry is, with Confluent's API.
+type RegistryOptions struct {
+	URL      string // http or https, without user name and password
+	Username string
+	Password func() string // asked for each request, so that it may change; nil: none
+	TLS      *tls.Config
+	Timeout  time.Duration // of one request; 10 s if zero
+	MaxBody  int64         // bytes of one answer; 4 MiB if zero
+}
+
+// Registry is a client of a schema registry. It may be shared.
+type Registry struct {
+	base    *url.URL
+	options RegistryOptions
+	client  *http.Client
+}
+
+// NewRegistry checks the options. It does not connect.
+func NewRegistry(o RegistryOptions) (*Registry, error) {
+	base, err := url.Parse(o.URL)
+	switch {
+	case err != nil:
+		// The parser's error holds the text, in which a password may be.
+		return nil, errors.New("registry: not a valid URL")
+	case base.User != nil:
+		return nil, errors.New("registry: user name and password do not belong in the URL")
+	case base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
+		return nil, fmt.Errorf("registry: %s is not an http or https URL", base)
+	case base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("registry: the URL has a query or a fragment")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = 4 << 20
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = o.TLS
+	t.MaxConnsPerHost = 8
+	return &Registry{base: base, options: o, client: &http.Client{Transport: t, CheckRedirect: sameHost}}, nil
+}
+
+// Close gives up idle connections.
+func (r *Registry) Close() { r.client.CloseIdleConnections() }
+
+// sameHost follows a redirect within a server only: credentials and questions
+// are for the registry that was configured.
+func sameHost(req *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
+		return errors.New("a redirect to another server is not followed")
+	}
+	if len(via) > 3 {
+		return errors.New("too many redirects")
+	}
+	return nil
+}
+
+// errNotFound is the registry's own answer that there is no such schema id.
+var errNotFound = errors.New("the registry does not know the schema id")
+
+// Confluent's error code for an unknown schema id. Only it says that: a 404
+// without it may come from a proxy, or from a wrong URL.
+const codeNoSchema = 40403
+
+// found is a schema as the registry stores it.
+type found struct {
+	ID         uint32      `json:"id"`
+	Schema     string      `json:"schema"`
+	Type       string      `json:"schemaType"` // empty for Avro
+	References []reference `json:"references"`
+}
+
+// reference names another schema by where it is registered.
+type reference struct {
+	Subject string `json:"subject"`
+	Version int    `json:"version"`
+}
+
+// byID is errNotFound for an id that the registry does not have; any other
+// error may pass.
+func (r *Registry) byID(ctx context.Context, id uint32) (found, error) {
+	f, err := r.get(ctx, "schemas", "ids", strconv.FormatUint(uint64(id), 10))
+	f.ID = id
+	return f, err
+}
+
+func (r *Registry) latest(ctx context.Context, subject string) (found, error) {
+	return r.get(ctx, "subjects", subject, "versions", "latest")
+}
+
+func (r *Registry) version(ctx context.Context, ref reference) (found, error) {
+	return r.get(ctx, "subjects", ref.Subject, "versions", strconv.Itoa(ref.Version))
+}
+
+func (r *Registry) get(ctx context.Context, path ...string) (found, error) {
+	var f found
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
+	for i, p := range path {
+		path[i] = url.PathEscape(p)
+	}
+	at := r.base.String() + "/" + strings.Join(path, "/")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.Replace(at, "//"+r.base.Host+"//", "//"+r.base.Host+"/", 1), nil)
+	if err != nil {
+		return f, fmt.Errorf("registry: %w", err)
+	}
+	req.Header.Set("Accept", "application/vnd.schemaregistry.v1+json, application/json")
+	if r.options.Username != "" || r.options.Password != nil {
+		password := ""
+		if r.options.Password != nil {
+			password = r.options.Password()
+		}
+		req.SetBasicAuth(r.options.Username, password)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return f, fmt.Errorf("registry: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, r.options.MaxBody+1))
+	if err != nil {
+		return f, fmt.Errorf("registry: %s: %w", req.URL.Path, err)
+	}
+	if int64(len(body)) > r.options.MaxBody {
+		return f, fmt.Errorf("registry: %s: an answer of more than %d bytes", req.URL.Path, r.options.MaxBody)
+	}
+	if err := answer(resp.StatusCode, body, &f); err != nil {
+		return f, fmt.Errorf("registry: %s: %w", req.URL.Path, err)
+	}
+	return f, nil
+}
+
+// answer reads an answer, or the error that it reports.
+func answer(status int, body []byte, f *found) error {
+	if status != http.StatusOK {
+		var e struct {
+			Code    int    `json:"error_code"`
+			Message string `json:"message"`
+		}
+		_ = json.Unmarshal(body, &e) // a proxy's page is no JSON: then the status must do
+		if status == http.StatusNotFound && e.Code == codeNoSchema {
+			return errNotFound
+		}
+		if e.Code != 0 {
+			return fmt.Errorf("status %d, code %d: %.200q", status, e.Code, e.Message)
+		}
+		return fmt.Errorf("status %d", status)
+	}
+	if err := json.Unmarshal(body, f); err != nil {
+		return errors.New("an answer that is not JSON")
+	}
+	if f.Schema == "" {
+		return errors.New("an answer without a schema")
+	}
+	return nil
+}
+
+// maxReferences bounds the schemas that one schema may need.
+const maxReferences = 100
+
+// resolve fetches the schemas that f refers to, dependencies first. Only the
+// registry's own references are followed, by subject and version.
+func (r *Registry) resolve(ctx context.Context, f found) ([][]byte, error) {
+	var texts [][]byte
+	seen := map[reference]bool{}
+	var visit func(refs []reference) error
+	visit = func(refs []reference) error {
+		for _, ref := range refs {
+			if seen[ref] {
+				continue
+			}
+			if seen[ref] = true; len(seen) > maxReferences {
+				return fmt.Errorf("registry: more than %d references from one schema", maxReferences)
+			}
+			g, err := r.version(ctx, ref)
+			if err != nil {
+				return err
+			}
+			if err := visit(g.References); err != nil {
+				return err
+			}
+			texts = append(texts, []byte(g.Schema))
+		}
+		return nil
+	}
+	return texts, visit(f.References)
+}
