@@ -23,7 +23,36 @@ const (
 // symbolic link (os.Root sees to that). Names are slash-separated and relative
 // to it.
 type disk struct {
-	root *os.Root
+	in    system
+	close func() error
+}
+
+// system is what a disk needs of a file system, as os.Root has it. The tests
+// put one in its place that loses, at a power cut, whatever was not fsynced.
+type system interface {
+	OpenFile(name string, flag int, perm fs.FileMode) (handle, error)
+	MkdirAll(name string, perm fs.FileMode) error
+	Rename(from, to string) error
+	Remove(name string) error
+	Lstat(name string) (fs.FileInfo, error)
+}
+
+// handle is an open file or folder, as os.File has it.
+type handle interface {
+	io.ReadWriteCloser
+	Sync() error
+	Readdirnames(n int) ([]string, error)
+}
+
+// rooted is os.Root as a system.
+type rooted struct{ *os.Root }
+
+func (r rooted) OpenFile(name string, flag int, perm fs.FileMode) (handle, error) {
+	f, err := r.Root.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err // and no handle that holds a nil
+	}
+	return f, nil
 }
 
 // openDisk opens a folder, and makes it first if create says so.
@@ -37,7 +66,7 @@ func openDisk(dir string, create bool) (*disk, error) {
 	if err != nil {
 		return nil, classify("open folder", dir, err)
 	}
-	return &disk{root: root}, nil
+	return &disk{in: rooted{root}, close: root.Close}, nil
 }
 
 // makeDurable makes a folder and the folders above it, and fsyncs each folder
@@ -71,7 +100,7 @@ func (d *disk) folder(name string) error {
 	if name == "." {
 		return nil
 	}
-	if err := d.root.MkdirAll(name, folderMode); err != nil {
+	if err := d.in.MkdirAll(name, folderMode); err != nil {
 		return classify("make folder", name, err)
 	}
 	for name != "." {
@@ -84,8 +113,8 @@ func (d *disk) folder(name string) error {
 }
 
 // create makes a new file for writing.
-func (d *disk) create(name string) (*os.File, error) {
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+func (d *disk) create(name string) (handle, error) {
+	f, err := d.in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return nil, classify("make file", name, err)
 	}
@@ -95,14 +124,14 @@ func (d *disk) create(name string) (*os.File, error) {
 // publish gives a fsynced file its name, in the place of any file that has it,
 // for good.
 func (d *disk) publish(temp, name string) error {
-	info, err := d.root.Lstat(name)
+	info, err := d.in.Lstat(name)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
 		return sink.Permanent(fmt.Errorf("name %s is taken by something that is not a file", name))
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return classify("look at", name, err)
 	}
-	if err := d.root.Rename(temp, name); err != nil {
+	if err := d.in.Rename(temp, name); err != nil {
 		return classify("rename to", name, err)
 	}
 	return d.sync(path.Dir(name))
@@ -110,7 +139,7 @@ func (d *disk) publish(temp, name string) error {
 
 // remove drops a file. That there is none is no error.
 func (d *disk) remove(name string) error {
-	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.in.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return classify("remove", name, err)
 	}
 	return nil
@@ -118,7 +147,7 @@ func (d *disk) remove(name string) error {
 
 // exists says whether there is anything of that name.
 func (d *disk) exists(name string) (bool, error) {
-	_, err := d.root.Lstat(name)
+	_, err := d.in.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -132,7 +161,7 @@ func (d *disk) exists(name string) (bool, error) {
 // so that neither memory nor ctx suffers from a large one. A folder that does
 // not exist holds nothing.
 func (d *disk) names(ctx context.Context, folder string, f func(name string)) error {
-	file, err := d.root.Open(folder)
+	file, err := d.in.OpenFile(folder, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -159,7 +188,7 @@ func (d *disk) names(ctx context.Context, folder string, f func(name string)) er
 
 // read is the content of a small file.
 func (d *disk) read(name string, limit int64) ([]byte, error) {
-	f, err := d.root.Open(name)
+	f, err := d.in.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, classify("read", name, err)
 	}
@@ -173,7 +202,7 @@ func (d *disk) read(name string, limit int64) ([]byte, error) {
 
 // sync makes the entries of a folder durable.
 func (d *disk) sync(folder string) error {
-	f, err := d.root.Open(folder)
+	f, err := d.in.OpenFile(folder, os.O_RDONLY, 0)
 	if err != nil {
 		return classify("open folder", folder, err)
 	}
@@ -182,8 +211,6 @@ func (d *disk) sync(folder string) error {
 	}
 	return nil
 }
-
-func (d *disk) close() error { return d.root.Close() }
 
 // mended are the causes that a person must mend.
 var mended = [...]error{

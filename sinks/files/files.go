@@ -2,8 +2,10 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/jsonl"
 )
 
 // open checks that the folder is there and can be written to.
@@ -22,24 +25,32 @@ func open(_ context.Context, c sink.Config) (sink.Sink, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	folder, err := parseTemplate(o.Folder)
-	if err != nil {
-		return nil, fmt.Errorf("folder: %w", err)
-	}
 	d, err := openDisk(o.Dir, o.Create)
 	if err != nil {
 		return nil, err
 	}
+	f, err := openOn(d, c, *o)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return f, nil
+}
+
+// openOn makes a sink of valid options on an open disk.
+func openOn(d *disk, c sink.Config, o Options) (*files, error) {
+	folder, err := parseTemplate(o.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := jsonl.New(c.Schema); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{tmpDir, marksDir} {
 		if err := d.folder(name); err != nil {
-			d.close() //nolint:errcheck // the first error says more
 			return nil, err
 		}
 	}
-	return &files{
-		disk: d, id: c.ID(), name: c.Name, hash: short(c.ID()), schema: c.Schema, folder: folder, options: *o,
-		idle: sync.Pool{New: func() any { return nil }},
-	}, nil
+	return &files{disk: d, id: c.ID(), name: c.Name, hash: short(c.ID()), schema: c.Schema, folder: folder, options: o}, nil
 }
 
 // files is one sink of the configuration.
@@ -80,12 +91,14 @@ func (f *files) Close() error { return f.disk.close() }
 // clear removes the temporary files of a slot's partitions, under any
 // incarnation.
 func (f *files) clear(ctx context.Context, c sink.Claim) error {
+	prefixes := make([]string, c.Partitions)
+	for i := range prefixes {
+		prefixes[i] = f.tempPrefix(c.Topic, c.Partition+int32(i))
+	}
 	var stale []string
 	err := f.disk.names(ctx, tmpDir, func(name string) {
-		for p := range c.Partitions {
-			if strings.HasPrefix(name, f.tempPrefix(c.Topic, c.Partition+int32(p))) {
-				stale = append(stale, name)
-			}
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			stale = append(stale, name)
 		}
 	})
 	if err != nil {
@@ -106,10 +119,7 @@ func (f *files) tempPrefix(topic string, partition int32) string {
 
 // find gathers what the folder remembers.
 func (f *files) find(ctx context.Context, c sink.Claim) (sink.Found, error) {
-	found := sink.Found{High: make([]int64, c.Partitions)}
-	for i := range found.High {
-		found.High[i] = -1
-	}
+	found := sink.Found{High: slices.Repeat([]int64{-1}, c.Partitions)}
 	marks, err := f.marks(ctx)
 	if err != nil {
 		return found, err
@@ -124,34 +134,40 @@ func (f *files) find(ctx context.Context, c sink.Claim) (sink.Found, error) {
 				"put the old one back, or give the sink a new name", m.Folder, f.folder.text))
 		}
 	}
-	topic, hash := escape(c.Topic), short(c.Topic, c.Incarnation)
 	listed := map[string]bool{}
 	for i := range c.Partitions {
+		// Another slot layout may have written to any of them.
 		folder := f.folder.folder(f.name, c.Topic, c.Partition+int32(i))
 		if listed[folder] {
 			continue
 		}
 		listed[folder] = true
-		err := f.disk.names(ctx, folder, func(name string) {
-			n, ok := parse(name)
-			if !ok || n.sink != f.hash {
-				return
-			}
-			found.State = sink.Has
-			at := int(n.partition) - int(c.Partition)
-			switch {
-			case n.topic != topic || at < 0 || at >= c.Partitions:
-			case n.topicHash == hash:
-				found.High[at] = max(found.High[at], n.next)
-			case found.OtherIncarnation == "":
-				found.OtherIncarnation = "with the hash " + n.topicHash
-			}
-		})
-		if err != nil {
+		if err := f.look(ctx, c, folder, &found); err != nil {
 			return found, err
 		}
 	}
 	return found, nil
+}
+
+// look adds what the names in a folder say.
+func (f *files) look(ctx context.Context, c sink.Claim, folder string, found *sink.Found) error {
+	topic, hash := escape(c.Topic), short(c.Topic, c.Incarnation)
+	return f.disk.names(ctx, folder, func(name string) {
+		n, ok := parse(name)
+		if !ok || n.sink != f.hash {
+			return
+		}
+		found.State = sink.Has
+		at := int(n.partition) - int(c.Partition)
+		switch {
+		case n.topic != topic || at < 0 || at >= c.Partitions:
+		case n.topicHash == hash:
+			found.High[at] = max(found.High[at], n.next)
+		case found.OtherIncarnation == "":
+			// Only if its mark was removed; the name has no more than this.
+			found.OtherIncarnation = "with the hash " + n.topicHash
+		}
+	})
 }
 
 // encoder lends a compressor. One that was used before needs no new memory.

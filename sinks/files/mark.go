@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/sluicekit/sluice/core/sink"
 )
 
 // mark says that a sink has committed under an incarnation of a topic. It is
@@ -35,6 +38,7 @@ func (f *files) marks(ctx context.Context) ([]mark, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(names)
 	marks := make([]mark, 0, len(names))
 	for _, name := range names {
 		name = path.Join(marksDir, name)
@@ -44,10 +48,10 @@ func (f *files) marks(ctx context.Context) ([]mark, error) {
 		}
 		var m mark
 		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
+			return nil, sink.Permanent(fmt.Errorf("read %s: %w", name, err))
 		}
 		if m.Version != markVersion || m.Sink != f.id {
-			return nil, fmt.Errorf("read %s: version %d of another program, or of sink %q", name, m.Version, m.Sink)
+			return nil, sink.Permanent(fmt.Errorf("read %s: version %d of another release, or of sink %q", name, m.Version, m.Sink))
 		}
 		marks = append(marks, m)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 
 	"github.com/klauspost/compress/zstd"
@@ -33,7 +32,7 @@ type writer struct {
 
 	buf     []byte // encoded rows that the file has not got
 	temp    string // name of the temporary file, "" if there is none
-	file    *os.File
+	file    handle
 	packer  *zstd.Encoder // nil: no compression, or no file
 	written int64         // bytes in the file
 	size    int64         // as Append reported last
