@@ -181,6 +181,18 @@ func (d Dec) Round(from, to int) Dec {
 	return r
 }
 
+// Floor brings d from one scale to a smaller one, rounding down.
+func (d Dec) Floor(from, to int) Dec {
+	m := d.magnitude()
+	q, rest := div([4]uint64{m.lo, m.hi}, pow10[from-to])
+	m = u128{q[0], q[1]}
+	if d.Hi < 0 && rest != (u128{}) {
+		m = m.inc()
+	}
+	r, _ := fromMagnitude(m, d.Hi < 0)
+	return r
+}
+
 // Fits says whether d has at most precision digits; precision is 0 to
 // MaxPrecision.
 func (d Dec) Fits(precision int) bool { return d.magnitude().less(pow10[precision]) }

@@ -1,0 +1,124 @@
+package plan
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/sluicekit/sluice/core/record"
+)
+
+// fewValues is up to how many values of a set are looked at one by one.
+const fewValues = 8
+
+// set is the list on the right of `in`: constants of the left side's type, in
+// order, each once.
+type set struct {
+	values record.Column
+	texts  map[string]struct{} // of more than fewValues texts
+}
+
+// newSet sorts the values, which are of one type and not null.
+func newSet(t record.Type, values []*record.Column) *set {
+	slices.SortFunc(values, compareConstants)
+	s := &set{values: record.Column{Type: t}}
+	for i, v := range values {
+		if i > 0 && compareConstants(values[i-1], v) == 0 {
+			continue
+		}
+		s.values.AppendFrom(v, 0)
+	}
+	if s.values.Len > fewValues && len(s.values.Offsets) > 0 {
+		s.texts = make(map[string]struct{}, s.values.Len)
+		for i := range s.values.Len {
+			s.texts[string(s.values.Bytes(i))] = struct{}{}
+		}
+	}
+	return s
+}
+
+func compareConstants(a, b *record.Column) int {
+	switch a.Type.Kind {
+	case record.Bool:
+		return int(a.Bits[0]&1) - int(b.Bits[0]&1)
+	case record.Int, record.Timestamp:
+		return cmp.Compare(a.Ints[0], b.Ints[0])
+	case record.Uint:
+		return cmp.Compare(a.Uints[0], b.Uints[0])
+	case record.Float:
+		return cmp.Compare(a.Floats[0], b.Floats[0])
+	case record.Decimal:
+		return a.Decimals[0].Cmp(b.Decimals[0])
+	}
+	return bytes.Compare(a.Bytes(0), b.Bytes(0))
+}
+
+// has sets the bits of the rows that are in the set.
+func (s *set) has(v, a *vec) {
+	switch a.Type.Kind {
+	case record.Int, record.Timestamp:
+		inOrdered(v, a, a.Ints, s.values.Ints)
+	case record.Uint:
+		inOrdered(v, a, a.Uints, s.values.Uints)
+	case record.Float:
+		inOrdered(v, a, a.Floats, s.values.Floats)
+	case record.Decimal:
+		inRows(v, a, func(i int) bool {
+			_, found := slices.BinarySearchFunc(s.values.Decimals, a.Decimals[i], record.Dec.Cmp)
+			return found
+		})
+	case record.Bool:
+		inRows(v, a, func(i int) bool {
+			for k := range s.values.Len {
+				if s.values.Bool(k) == a.Column.Bool(i) {
+					return true
+				}
+			}
+			return false
+		})
+	default:
+		s.hasText(v, a)
+	}
+}
+
+func (s *set) hasText(v, a *vec) {
+	if s.texts != nil {
+		inRows(v, a, func(i int) bool {
+			_, found := s.texts[string(a.Column.Bytes(i))]
+			return found
+		})
+		return
+	}
+	inRows(v, a, func(i int) bool {
+		text := a.Column.Bytes(i)
+		for k := range s.values.Len {
+			if bytes.Equal(text, s.values.Bytes(k)) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func inOrdered[T int64 | uint64 | float64](v, a *vec, rows, values []T) {
+	if len(values) > fewValues {
+		inRows(v, a, func(i int) bool {
+			_, found := slices.BinarySearch(values, rows[i])
+			return found
+		})
+		return
+	}
+	inRows(v, a, func(i int) bool { return slices.Contains(values, rows[i]) })
+}
+
+// inRows asks row by row; in gets an index into a's values.
+func inRows(v, a *vec, in func(i int) bool) {
+	m := a.mask()
+	for w := range v.Bits {
+		x := uint64(0)
+		for i := w * 64; i < min(v.Len, w*64+64); i++ {
+			x |= bit(in(i&m)) << (uint(i) & 63)
+		}
+		v.Bits[w] = x
+	}
+}
