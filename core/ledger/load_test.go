@@ -235,15 +235,18 @@ func TestAnotherLayoutOrIncarnation(t *testing.T) {
 	})
 }
 
-// broken is a group whose Fetch is not as it should be.
+// broken is a group whose Fetch can be other than it should be.
 type broken struct {
 	*ledgertest.Member
-	short bool
-	calls int
+	short, whole bool
+	calls        int
 }
 
 func (b *broken) Fetch(ctx context.Context, topic string, partitions []int32) ([]ledger.Stored, error) {
 	b.calls++
+	if b.whole {
+		return b.Member.Fetch(ctx, topic, partitions)
+	}
 	if b.short {
 		return b.Member.Fetch(ctx, topic, partitions[1:])
 	}
@@ -264,6 +267,13 @@ func TestLoad(t *testing.T) {
 	for _, l := range []ledger.SlotLayout{{Slot: at(0), Partitions: 0}, {Slot: at(0), First: -1, Partitions: 1}, {Slot: at(0), Partitions: ledger.MaxWidth + 1}} {
 		if w.Load(t.Context(), []ledger.SlotLayout{l}) == nil {
 			t.Errorf("%+v was loaded", l)
+		}
+	}
+	b = &broken{Member: c.Join(), whole: true}
+	w = ledger.NewWriter(b, ledger.Options{})
+	for range 3 {
+		if err := w.Load(t.Context(), layouts(2, 1)); err != nil || b.calls != 1 {
+			t.Errorf("%v, fetched %d times", err, b.calls)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {

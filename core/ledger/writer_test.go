@@ -418,6 +418,56 @@ func TestLargeWritesAreSplit(t *testing.T) {
 	})
 }
 
+// Slots that do not all fit one request take turns.
+func TestBusySlotsDoNotKeepOthersWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions, rounds = 300, 6
+		var c ledgertest.Coordinator
+		r := begin(t, &c, ledger.Options{}, partitions, 1)
+		for p := range int32(partitions) {
+			for s := range 28 {
+				e := pending(fmt.Sprint(s), 5)
+				e.Pending.Token, e.Plan = strings.Repeat("t", ledger.MaxToken), [8]byte{1}
+				r.Note(at(p), e)
+			}
+		}
+		r.must(r.Flush(t.Context()))
+		r.member.Decide(func([]ledger.Commit) ledgertest.Fault {
+			time.Sleep(5 * time.Millisecond)
+			return ledgertest.None
+		})
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		served, ready := map[int32]bool{}, false
+		putter := func(p int32, sink string) {
+			for n := range rounds {
+				if err := r.put(p, entry(sink, int64(n))); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				served[p] = true
+				if n == rounds-1 && !ready {
+					ready = true
+					if len(served) != partitions {
+						t.Errorf("slot %d was served %d times and %d slots never", p, rounds, partitions-len(served))
+					}
+				}
+				mu.Unlock()
+			}
+		}
+		// Of two sinks one always comes while the other's commit is on its way, so
+		// no slot is ever without changes.
+		for p := range int32(partitions) {
+			all.Go(func() { putter(p, "a") })
+		}
+		time.Sleep(7 * time.Millisecond) // while the first large commit is on its way
+		for p := range int32(partitions) {
+			all.Go(func() { putter(p, "b") })
+		}
+		all.Wait()
+	})
+}
+
 func TestWhatTheCallerChangesLaterIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c ledgertest.Coordinator
@@ -429,6 +479,9 @@ func TestWhatTheCallerChangesLaterIsNotStored(t *testing.T) {
 		got.Position[0], got.Pending.Next[0] = 90, 95
 		r.must(r.Flush(t.Context()))
 		r.wantEntry(0, pending("a", 5))
+		got, _ = r.Entry(at(0), e.Sink)
+		got.Position[0], got.Pending.Next[0] = 90, 95
+		r.must(r.put(0, entry("b", 1)))
 		r.next(layouts(1, 1)).wantEntry(0, pending("a", 5))
 	})
 }
