@@ -73,6 +73,15 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// RegistryError is an answer that did not come or was not of use: the registry
+// is away, or a subject is not registered yet. It may pass by itself.
+type RegistryError struct{ Err error }
+
+func (e *RegistryError) Error() string { return "registry: " + e.Err.Error() }
+
+// Unwrap is the cause.
+func (e *RegistryError) Unwrap() error { return e.Err }
+
 // errNotFound is the registry's own answer that there is no such schema id.
 var errNotFound = errors.New("the registry does not know the schema id")
 
@@ -110,7 +119,16 @@ func (r *Registry) version(ctx context.Context, ref reference) (found, error) {
 	return r.get(ctx, "subjects", ref.Subject, "versions", strconv.Itoa(ref.Version))
 }
 
+// get asks, and marks every error as one of the registry's.
 func (r *Registry) get(ctx context.Context, path ...string) (found, error) {
+	f, err := r.ask(ctx, path...)
+	if err != nil {
+		return f, &RegistryError{err}
+	}
+	return f, nil
+}
+
+func (r *Registry) ask(ctx context.Context, path ...string) (found, error) {
 	var f found
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
@@ -120,7 +138,7 @@ func (r *Registry) get(ctx context.Context, path ...string) (found, error) {
 	at := r.base.String() + "/" + strings.Join(path, "/")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.Replace(at, "//"+r.base.Host+"//", "//"+r.base.Host+"/", 1), nil)
 	if err != nil {
-		return f, fmt.Errorf("registry: %w", err)
+		return f, err
 	}
 	req.Header.Set("Accept", "application/vnd.schemaregistry.v1+json, application/json")
 	if r.options.Username != "" || r.options.Password != nil {
@@ -132,18 +150,18 @@ func (r *Registry) get(ctx context.Context, path ...string) (found, error) {
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return f, fmt.Errorf("registry: %w", err)
+		return f, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, r.options.MaxBody+1))
 	if err != nil {
-		return f, fmt.Errorf("registry: %s: %w", req.URL.Path, err)
+		return f, fmt.Errorf("%s: %w", req.URL.Path, err)
 	}
 	if int64(len(body)) > r.options.MaxBody {
-		return f, fmt.Errorf("registry: %s: an answer of more than %d bytes", req.URL.Path, r.options.MaxBody)
+		return f, fmt.Errorf("%s: an answer of more than %d bytes", req.URL.Path, r.options.MaxBody)
 	}
 	if err := answer(resp.StatusCode, body, &f); err != nil {
-		return f, fmt.Errorf("registry: %s: %w", req.URL.Path, err)
+		return f, fmt.Errorf("%s: %w", req.URL.Path, err)
 	}
 	return f, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/core/telemetry"
 )
 
 // GapError says that records which the sink has not seen are gone.
@@ -53,7 +54,7 @@ type cutting struct {
 	held     int64
 	opened   time.Time // when the first record was read
 	began    time.Time // when Stage began
-	times    []int64   // record timestamps, thinned out, for the delay
+	stamps   telemetry.Stamps // of the records, for the delay
 	surveyed bool      // read for its bad records only: not to be counted
 }
 
@@ -83,7 +84,8 @@ func (t *cutting) prepare() error {
 // reset forgets a cut: the writer that held its rows is gone.
 func (t *cutting) reset() {
 	t.at, t.appended, t.taken, t.filtered, t.read, t.held = nil, 0, 0, 0, 0, 0
-	t.opened, t.times = time.Time{}, t.times[:0]
+	t.opened = time.Time{}
+	t.stamps.Reset()
 	t.surveyed = false
 	t.bad.reset()
 	if t.grouper != nil {
@@ -217,6 +219,15 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 			ev := l.badRecord(c.Index, b)
 			return false, &ev
 		}
+		t.rows.Reset()
+		if filtered, err = t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
+			ev := l.failure("project", e.Cut, err)
+			return false, &ev
+		}
+	}
+	if room := l.c.Batch.Rows - t.taken; !e.Fixed && l.c.Batch.Rows > 0 && t.rows.Rows() > room {
+		// The rest of the chunk is the next cut's.
+		next, halt = t.rows.Offsets[room-1]+1, true
 		t.rows.Reset()
 		if filtered, err = t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
 			ev := l.failure("project", e.Cut, err)
@@ -366,7 +377,7 @@ func (t *cutting) count(c *Chunk, first, next int64, filtered int, known []int64
 			t.read++
 		}
 	}
-	if n := len(t.rows.Times); n > 0 && len(t.times) < 4096 {
-		t.times = append(t.times, t.rows.Times[0], t.rows.Times[n-1])
+	for _, ms := range t.rows.Times {
+		t.stamps.Add(ms * 1000)
 	}
 }

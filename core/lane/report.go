@@ -17,10 +17,7 @@ func (l *Lane) observe(before State, e Event) {
 	case CommittedOK:
 		m.Commits.Add(1)
 		m.CommitTime.Observe(time.Since(l.cut.began))
-		now := time.Now()
-		for _, ms := range l.cut.times {
-			m.RecordDelay.Observe(now.Sub(time.UnixMilli(ms)))
-		}
+		m.RecordDelay.ObserveSince(&l.cut.stamps, time.Now())
 		m.HeldBytes.Set(0)
 	case Failed:
 		if before.Phase != Starting {

@@ -24,11 +24,18 @@ func (g *group) Commit(ctx context.Context, commits []ledger.Commit) error {
 	}
 	err := g.gen.Commit(ctx, out)
 	var refused *source.RefusedError
-	if !errors.As(err, &refused) {
-		return err
-	}
+	var unsure *source.UnsureError
 	r := &ledger.Refused{Membership: isClosed(g.gen.Ended()), Err: err}
-	for _, p := range refused.Partitions {
+	var parts []source.PartitionCode
+	switch {
+	case errors.As(err, &refused):
+		parts = refused.Partitions
+	case errors.As(err, &unsure):
+		parts, r.Unsure = unsure.Partitions, true
+	default:
+		return err // nil, or no answer
+	}
+	for _, p := range parts {
 		if p.Code == 0 {
 			r.Stored = append(r.Stored, ledger.Place{Topic: p.Topic, Partition: p.Partition})
 		}

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/pipeline"
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
+)
+
+const runHelp = `Reads the configuration, joins the consumer group of each stream, and carries
+events into the sinks until it is told to stop (SIGINT or SIGTERM). Batches in
+flight are finished; one that cannot be is repeated at the next start.
+
+Examples:
+  sluice run -c /etc/sluice
+  sluice run -c streams.yaml -c sinks/ --metrics 127.0.0.1:9187`
+
+func runCommand() command {
+	return command{
+		name: "run", args: "[-c FILE|DIR]...", summary: "carry events into the sinks until told to stop", help: runHelp,
+		start: func(f *flag.FlagSet) func(context.Context, *call) error {
+			files := configFlag(f)
+			metrics := f.String("metrics", "", "`ADDRESS` to serve metrics and status on, such as 127.0.0.1:9187 (default: nowhere)")
+			level := f.String("log", "info", "log `LEVEL`: debug, info, warn or error")
+			format := f.String("log-format", "text", "log `FORMAT`: text or json")
+			return func(ctx context.Context, c *call) error {
+				cfg, err := files.load(c)
+				if err != nil {
+					return err
+				}
+				log, err := telemetry.NewLogger(c.stderr, *format, *level)
+				if err != nil {
+					return usagef("%s", err)
+				}
+				for _, w := range cfg.Warnings {
+					log.Warn("configuration", "at", w.String())
+				}
+				return run(ctx, cfg, *metrics, log)
+			}
+		},
+	}
+}
+
+// run carries all streams until ctx ends or one of them cannot go on.
+func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logger) error {
+	if len(cfg.Streams) == 0 {
+		return usagef("the configuration has no streams")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	opened, err := openStreams(ctx, cfg, log)
+	defer func() {
+		for _, s := range opened {
+			s.cluster.Close()
+		}
+	}()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while waiting for a registry
+		}
+		return err
+	}
+	events := map[string]plan.Events{}
+	for name, s := range opened {
+		events[name] = s.events
+	}
+	plans, err := cfg.Compile(events)
+	if err != nil {
+		return err
+	}
+	registry := telemetry.NewRegistry()
+	budget := pipeline.NewBudget(int64(cfg.Limits.Memory))
+	if cfg.Limits.Memory > 0 {
+		debug.SetMemoryLimit(int64(cfg.Limits.Memory) * 2)
+	}
+	var all sync.WaitGroup
+	if metrics != "" {
+		all.Go(func() {
+			bound := func(a net.Addr) { log.Info("serving metrics", "address", a.String()) }
+			if err := telemetry.Serve(ctx, metrics, registry.Handler(), log, bound); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	for i := range cfg.Streams {
+		s := &cfg.Streams[i]
+		o := pipelineOptions(cfg, s, opened[s.Name], plans, log)
+		o.Budget, o.Metrics = budget, registry
+		if len(o.Sinks) == 0 {
+			log.Warn("no sink reads this stream", "stream", s.Name)
+			continue
+		}
+		all.Go(func() {
+			if err := pipeline.Run(ctx, o); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// stream is a stream's cluster and what is known of its events.
+type stream struct {
+	cluster *source.Cluster
+	events  *decode.Stream
+}
+
+// openStreams connects to each stream's registry. One that is away is waited
+// for: it is a part of the system like the brokers.
+func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map[string]*stream, error) {
+	out := map[string]*stream{}
+	for i := range cfg.Streams {
+		s := &cfg.Streams[i]
+		o, err := s.Kafka.Cluster()
+		if err != nil {
+			return out, fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		cluster, err := source.Open(o)
+		if err != nil {
+			return out, fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		out[s.Name] = &stream{cluster: cluster}
+		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
+			out[s.Name].events, err = openEvents(ctx, s)
+			if err == nil {
+				break
+			}
+			var away *decode.RegistryError
+			if !errors.As(err, &away) {
+				return out, cfg.Blame(s.Name, err)
+			}
+			log.Warn("waiting for the schema registry", "stream", s.Name, "error", err)
+			select {
+			case <-ctx.Done():
+				return out, ctx.Err()
+			case <-time.After(wait):
+			}
+		}
+	}
+	return out, nil
+}
+
+// openEvents learns what the events of a stream hold.
+func openEvents(ctx context.Context, s *config.Stream) (*decode.Stream, error) {
+	o, err := s.Decode()
+	if err != nil {
+		return nil, err
+	}
+	return decode.Open(ctx, o)
+}
+
+// pipelineOptions puts a stream and its sinks together.
+func pipelineOptions(cfg *config.Config, s *config.Stream, open *stream, plans map[string]*plan.Plan, log *slog.Logger) pipeline.Options {
+	k := s.Kafka
+	o := pipeline.Options{
+		Stream: s.Name, Cluster: open.cluster, Topics: k.Topics, Group: k.Group, InstanceID: k.InstanceID,
+		Session: k.SessionTimeout, Rebalance: k.RebalanceTimeout, Slots: s.Slots, FetchBytes: int32(k.Fetch.PartitionBytes),
+		Events: open.events, DeadTopic: s.DeadLetters.Topic, Log: log,
+	}
+	for _, d := range cfg.SinksOf(s.Name) {
+		p := plans[d.Name]
+		for t := range d.Targets {
+			o.Sinks = append(o.Sinks, pipeline.Sink{
+				Spec: d.Spec, Plan: p, Batch: d.Batch, Start: pipeline.Start{Latest: d.Start.Latest, Time: d.Start.Time},
+				DeadLetter: d.OnBadRecord == config.DeadLetter,
+				Config:     d.Open(t, p, log.With("sink", d.Name+"@"+d.Targets[t].Connection)),
+			})
+		}
+	}
+	return o
+}
