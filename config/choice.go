@@ -24,6 +24,18 @@ const (
 func (Format) choices() []string { return []string{string(Avro), string(JSON)} }
 func (Format) later() []string   { return nil }
 
+// Framing is what comes before an Avro value.
+type Framing string
+
+// The framings.
+const (
+	Confluent Framing = "confluent" // a zero byte and the schema's id in four bytes
+	Bare      Framing = "bare"      // nothing: every value is of the schema in the file
+)
+
+func (Framing) choices() []string { return []string{string(Confluent), string(Bare)} }
+func (Framing) later() []string   { return nil }
+
 // Mechanism is a SASL mechanism.
 type Mechanism string
 

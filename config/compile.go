@@ -89,7 +89,7 @@ func (p place) kinds(s *Sink, rows *record.Schema) Problems {
 		if slices.Contains(s.Spec.Kinds, f.Type.Kind) {
 			continue
 		}
-		part, value := "fields", child(p.node, "fields")
+		part, value := "fields", nearest(p.node, "fields")
 		for _, prefix := range []string{"fields.", "aggregate.columns."} {
 			if k, _ := entry(child(p.node, strings.TrimSuffix(prefix, ".")), f.Name); k != nil {
 				part, value = prefix+f.Name, k

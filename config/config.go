@@ -15,7 +15,8 @@ type Config struct {
 	Limits      Limits
 	Warnings    Problems // what works and is doubtful
 
-	places map[string]place // per sink, where its document lies
+	places  map[string]place // per sink, where its document lies
+	streams map[string]place // per stream, its body
 }
 
 // Limits bound the whole process.
@@ -29,6 +30,7 @@ type Stream struct {
 	Name        string
 	Kafka       Kafka
 	Format      Format
+	Framing     Framing   // Avro
 	Registry    *Registry // nil: none
 	SchemaPath  string    // as opened; "" without one
 	Schema      []byte    // the writer schema (Avro, as JSON text); nil without a file
@@ -40,24 +42,22 @@ type Stream struct {
 
 // Kafka says where a stream's records are, and as whom they are read.
 type Kafka struct {
-	Brokers    []string `yaml:"brokers"`    // host:port
-	Topics     []string `yaml:"topics,one"` // one name or several
+	Brokers    []string `yaml:"brokers,one"` // host:port
+	Topics     []string `yaml:"topics,one"`  // one name or several
 	Group      string   `yaml:"group"`
 	InstanceID string   `yaml:"instance_id"` // static membership; "": none
 	ClientID   string   `yaml:"client_id"`
 	SASL       *SASL    `yaml:"sasl"`
 	TLS        *TLS     `yaml:"tls"`
 
-	SessionTimeout   time.Duration `yaml:"session_timeout"`
-	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"`
+	SessionTimeout   time.Duration `yaml:"session_timeout"`   // after which a silent member's partitions go to others
+	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"` // how long members may take to finish their batches
 	Fetch            Fetch         `yaml:"fetch"`
 }
 
 // Fetch bounds one fetch from a broker.
 type Fetch struct {
-	Bytes          sink.Size     `yaml:"bytes"`           // of one answer
-	PartitionBytes sink.Size     `yaml:"partition_bytes"` // of one partition in it
-	Wait           time.Duration `yaml:"wait"`            // how long a broker holds back an empty answer
+	PartitionBytes sink.Size `yaml:"partition_bytes"` // of one partition, as it is compressed
 }
 
 // SASL is how a Kafka client proves who it is.
@@ -78,7 +78,8 @@ type Registry struct {
 }
 
 // Envelope names the fields of an event that play the roles of the envelope.
-// "" stands for the field that has the role's own name, if there is one.
+// "" stands for the field that has the role's own name, if there is one; "-"
+// says that the events have no such role.
 type Envelope struct {
 	ID      string `yaml:"id"`
 	Time    string `yaml:"time"`

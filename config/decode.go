@@ -53,6 +53,10 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 	out := make([]pair, 0, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
+		if i > 0 && cutByComma(n, i) {
+			d.fail(k, join(path, n.Content[i-2].Value), "the comma ends the text before it", `quote the whole text, as in "decimal(18,6)"`)
+			continue
+		}
 		d.file.public[k] = true
 		if first := seen[k.Value]; first != nil {
 			d.fail(k, join(path, k.Value), fmt.Sprintf("given twice: first in line %d, column %d", first.Line, first.Column), "")
@@ -62,6 +66,14 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 		out = append(out, pair{k, n.Content[i+1]})
 	}
 	return out, true
+}
+
+// cutByComma says whether entry i is the tail of the text before it: in
+// {as: decimal(18,6)} YAML sees a text decimal(18 and a key 6).
+func cutByComma(n *yaml.Node, i int) bool {
+	head, tail := n.Content[i-1], n.Content[i]
+	return n.Style&yaml.FlowStyle != 0 && isNull(n.Content[i+1]) && head.Kind == yaml.ScalarNode && head.Style == 0 && tail.Style == 0 &&
+		strings.Count(head.Value, "(") > strings.Count(head.Value, ")") && strings.HasSuffix(tail.Value, ")")
 }
 
 // wrongShape says what is there instead of what is wanted.
@@ -259,7 +271,7 @@ func (d *decoder) secret(n *yaml.Node, path string, to *sink.Secret) {
 	}
 	d.secrets = append(d.secrets, t.value)
 	*to = sink.NewSecret(t.value)
-	if !t.refs && t.value != "" {
+	if !strings.Contains(n.Value, "${") && t.value != "" {
 		d.warnings = append(d.warnings, d.file.at(n, path, "the secret itself stands in the file", "write ${env:NAME} or ${file:PATH}"))
 	}
 }

@@ -29,13 +29,14 @@ type file struct {
 
 	nodes  []*yaml.Node        // every node in the order of the text
 	public map[*yaml.Node]bool // may be shown: keys and values known to be no secrets
+	shared map[*yaml.Node]bool // stands in several places by an alias: never shown, since one may be a secret
 }
 
 // parse reads all documents of a file. The documents returned obey the bounds
 // and hold neither tags, merge keys, cycles nor odd keys; aliases are replaced
 // by what they stand for.
 func parse(name, dir string, order int, text []byte) (*file, []*yaml.Node, Problems) {
-	s := &file{name: name, dir: dir, order: order, public: map[*yaml.Node]bool{}}
+	s := &file{name: name, dir: dir, order: order, public: map[*yaml.Node]bool{}, shared: map[*yaml.Node]bool{}}
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	if !utf8.Valid(text) {
 		return s, nil, Problems{s.whole("is not UTF-8 text")}
@@ -94,6 +95,15 @@ func (f *file) syntax(err error) Problem {
 		p.Column = 1
 		p.Message = p.Message[len(m[0]):]
 	}
+	if m := regexp.MustCompile(`^unknown anchor '(.+)' referenced$`).FindStringSubmatch(p.Message); m != nil {
+		p.Message = "the alias *" + m[1] + " has no anchor before it"
+		for i, line := range f.lines {
+			if at := strings.Index(line, "*"+m[1]); at >= 0 {
+				p.Line, p.Column = i+1, utf8.RuneCountInString(line[:at])+1
+				break
+			}
+		}
+	}
 	// The scanner blames a tab on what follows it, often on the wrong line.
 	for i, line := range f.lines {
 		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") && (p.Line == 0 || i+1 >= p.Line-1 && i+1 <= p.Line+1) {
@@ -106,6 +116,11 @@ func (f *file) syntax(err error) Problem {
 	return p
 }
 
+// hidden says whether a value must not be shown.
+func (f *file) hidden(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && (!f.public[n] || f.shared[n]) && !isNull(n)
+}
+
 func (f *file) whole(message string) Problem {
 	return Problem{File: f.name, Message: message, order: f.order}
 }
@@ -114,7 +129,7 @@ func (f *file) whole(message string) Problem {
 func (f *file) at(n *yaml.Node, path, message, hint string) Problem {
 	p := Problem{File: f.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: f.order}
 	p.width = f.tokenWidth(n)
-	if n.Kind == yaml.ScalarNode && !f.public[n] {
+	if f.hidden(n) {
 		p.width = 0 // the length of a secret is nobody's business
 	}
 	return p
@@ -123,15 +138,14 @@ func (f *file) at(n *yaml.Node, path, message, hint string) Problem {
 // within is a problem at byte i of a scalar's text, width characters wide.
 func (f *file) within(n *yaml.Node, i, width int, path, message, hint string) Problem {
 	p := f.at(n, path, message, hint)
-	if p.width == 0 {
-		return p // masked: where in it is not shown either
+	line, column := f.offset(n, i)
+	switch {
+	case p.width == 0: // masked: where in it is not shown either
+	case line != n.Line: // a literal block, of which the whole line is a part
+		p.Line, p.Column, p.width, p.reach = line, column, width, len(f.lines[line-1])
+	case i > 0 && column != n.Column:
+		p.Column, p.width, p.reach = column, width, n.Column-1+p.width
 	}
-	p.reach = n.Column - 1 + p.width
-	p.Line, p.Column = f.offset(n, i)
-	if i == 0 || p.Line == n.Line && p.Column == n.Column {
-		return p
-	}
-	p.width = width
 	return p
 }
 
@@ -140,6 +154,7 @@ type inspector struct {
 	file     *file
 	problems Problems
 	open     map[*yaml.Node]bool // being inspected: an alias to one of them is a cycle
+	alias    *yaml.Node          // the outermost alias that is being followed: the place to blame
 	values   int
 	stopped  bool
 }
@@ -172,6 +187,10 @@ func (w *inspector) inspect(n *yaml.Node, depth int) *yaml.Node {
 			w.stopped = true
 			return n
 		}
+		if w.alias == nil {
+			w.alias = n
+			defer func() { w.alias = nil }()
+		}
 		return w.inspect(n.Alias, depth)
 	}
 	if depth > maxDepth {
@@ -181,6 +200,9 @@ func (w *inspector) inspect(n *yaml.Node, depth int) *yaml.Node {
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
 		w.refuse(n, "tags are not supported", "leave it out: a value is taken by the type of its option")
+	}
+	if w.alias != nil && n.Kind == yaml.ScalarNode {
+		w.file.shared[n] = true
 	}
 	w.open[n] = true
 	for i, c := range n.Content {
@@ -199,11 +221,17 @@ func (w *inspector) key(k *yaml.Node) {
 	case k.Kind == yaml.AliasNode || k.Kind != yaml.ScalarNode:
 		w.refuse(k, "a key must be a plain text", "quote the value if it starts with { or [")
 	case k.Tag == "!!merge":
-		w.file.public[k] = true
 		w.refuse(k, "merge keys are not supported", "use defaults: for what sinks have in common")
 	}
 }
 
+// refuse notes a problem, without its source line: until a document is decoded
+// nobody knows what in it is a secret.
 func (w *inspector) refuse(n *yaml.Node, message, hint string) {
-	w.problems = append(w.problems, w.file.at(n, "", message, hint))
+	if w.alias != nil {
+		n = w.alias
+	}
+	p := w.file.at(n, "", message, hint)
+	p.width = -1
+	w.problems = append(w.problems, p)
 }

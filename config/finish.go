@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // finish fills in defaults and checks what no document shows by itself.
@@ -15,7 +17,7 @@ func (l *loader) finish() {
 		l.finishSink(s, l.sinks[:i])
 		l.problems = append(l.problems, s.decoder.problems...)
 		l.config.Sinks = append(l.config.Sinks, s.Sink)
-		l.config.places[s.Name] = place{s.decoder.file, s.doc, ""}
+		l.config.places[s.Name] = place{s.decoder.file, s.doc, "", nil}
 	}
 	if len(l.problems) > 0 {
 		return
@@ -63,7 +65,7 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 	d := s.decoder
 	for _, o := range before {
 		if o.Name == s.Name && s.Name != "" {
-			at := place{o.decoder.file, nearest(o.doc, "sink"), ""}
+			at := place{o.decoder.file, nearest(o.doc, "sink"), "", nil}
 			d.failAt(s.doc, "", "sink", "a sink of that name exists already: "+at.String(), "")
 			break
 		}
@@ -73,7 +75,7 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 	if stream != nil {
 		settings = settings.over(stream.defaults)
 	} else if s.From != "" {
-		d.failAt(s.doc, "", "from", "no stream is called "+quote(s.From), l.hint(s.From, l.streamNames(), "stream"))
+		d.failAt(s.doc, "", "from", called("stream", s.From, child(s.doc, "from")), l.hint(s.From, l.streamNames(), "stream"))
 	}
 	if l.defaults != nil {
 		settings = settings.over(*l.defaults)
@@ -108,7 +110,7 @@ func (l *loader) targets(s *sinkDoc) {
 		case j < 0 && l.connections[t.Connection].node != nil:
 			// It is there and could not be decoded, which is said at its place.
 		case j < 0:
-			d.failAt(s.typeAt.value, s.Spec.Type, at, "no connection is called "+quote(t.Connection), l.hint(t.Connection, l.connectionNames(s.Spec.Type), s.Spec.Type+" connection"))
+			d.failAt(s.typeAt.value, s.Spec.Type, at, called("connection", t.Connection, child(s.typeAt.value, at)), l.hint(t.Connection, l.connectionNames(s.Spec.Type), s.Spec.Type+" connection"))
 		case l.config.Connections[j].Type != s.Spec.Type:
 			c := l.config.Connections[j]
 			d.failAt(s.typeAt.value, s.Spec.Type, at, "the connection "+c.Name+" is one of "+c.Type+", not of "+s.Spec.Type, didYouMean(t.Connection, l.connectionNames(s.Spec.Type)))
@@ -116,6 +118,14 @@ func (l *loader) targets(s *sinkDoc) {
 			t.Options = l.config.Connections[j].Options
 		}
 	}
+}
+
+// called says that a name is unknown, and shows it unless a reference yields it.
+func called(what, name string, n *yaml.Node) string {
+	if n != nil && strings.Contains(n.Value, "${") {
+		return "what the reference stands for is the name of no " + what
+	}
+	return "no " + what + " is called " + quote(name)
 }
 
 // hint names what was probably meant, or all there is.

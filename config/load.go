@@ -23,7 +23,7 @@ const (
 // mistake in them. specs are the sinks that this program knows; env looks up
 // environment variables (os.LookupEnv).
 func Load(paths []string, specs []sink.Spec, env func(string) (string, bool)) (*Config, error) {
-	l := &loader{specs: specs, env: env, config: &Config{places: map[string]place{}}}
+	l := &loader{specs: specs, env: env, config: &Config{places: map[string]place{}, streams: map[string]place{}}}
 	for i, f := range l.files(paths) {
 		l.load(f, i)
 	}

@@ -12,6 +12,7 @@ type place struct {
 	file *file
 	node *yaml.Node
 	path string
+	key  *yaml.Node // where there is one
 }
 
 // offset is the line and column of byte i of a scalar's text. It is exact for
@@ -172,7 +173,7 @@ func (f *file) mask(p *Problem) {
 	for _, n := range f.nodes {
 		if n.Line == p.Line && n.Column-1 <= start {
 			advance(min(n.Column-1, len(line)))
-			hidden = n.Kind == yaml.ScalarNode && !f.public[n]
+			hidden = f.hidden(n)
 		}
 	}
 	advance(start)
@@ -193,7 +194,7 @@ func (f *file) hiddenBefore(line int) bool {
 		if n.Line >= line {
 			break
 		}
-		hidden = n.Kind == yaml.ScalarNode && !f.public[n]
+		hidden = f.hidden(n)
 	}
 	return hidden
 }

@@ -18,17 +18,18 @@ const maxReferenced = 64 << 10
 // text is the value of a scalar with its references resolved.
 type text struct {
 	value string
-	refs  bool // some of it came from outside the file: it must not be printed
+	refs  bool // some of it comes from elsewhere, by a reference or an alias: it must not be printed
 }
 
 // resolve replaces ${env:NAME} and ${file:PATH}; $${ becomes ${. All references
 // of the scalar are tried, so that all mistakes are reported at once.
 func (d *decoder) resolve(n *yaml.Node, path string) (text, bool) {
+	shared := d.file.shared[n]
 	if !strings.Contains(n.Value, "${") {
-		return text{value: n.Value}, true
+		return text{n.Value, shared}, true
 	}
 	var b strings.Builder
-	ok, refs, rest := true, false, n.Value
+	ok, refs, rest := true, shared, n.Value
 	for {
 		i := strings.Index(rest, "${")
 		if i < 0 {

@@ -17,12 +17,13 @@ import (
 
 // scalar decodes a single value into v.
 func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value) {
-	t, ok := d.text(n, path, describe(v))
+	want := describe(v)
+	t, ok := d.text(n, path, want)
 	if !ok {
 		return
 	}
 	if err := parseInto(v, t.value); err != nil {
-		d.wrongValue(n, path, t, err)
+		d.wrongValue(n, path, t, want, err)
 		return
 	}
 	if c, ok := v.Interface().(chooser); ok {
@@ -40,36 +41,30 @@ func (d *decoder) text(n *yaml.Node, path, want string) (text, bool) {
 	return d.resolve(n, path)
 }
 
-// wrongValue reports a value, and shows it unless it came from a reference.
-func (d *decoder) wrongValue(n *yaml.Node, path string, t text, err error) {
+// wrongValue reports a value, and shows it unless it came from a reference:
+// then the error of a parser, which may show it too, is replaced.
+func (d *decoder) wrongValue(n *yaml.Node, path string, t text, want string, err error) {
 	message, hint := err.Error(), ""
 	var u *unitError
-	if errors.As(err, &u) {
-		hint = u.hint
-	}
+	var w *wantError
 	switch {
+	case t.refs && want == "a text":
+		message = "what the reference stands for is not valid here"
 	case t.refs:
-		// The messages of parsers may show the value.
-		message, hint = "what the reference stands for is no "+strings.TrimPrefix(strings.TrimPrefix(want(err), "a "), "an "), ""
-	case u == nil && errors.As(err, new(*wantError)):
+		message = "must be " + want + ", and what the reference stands for is not"
+	case errors.As(err, &u):
+		hint = u.hint
+	case errors.As(err, &w):
 		message += ", not " + quote(t.value)
+		hint = w.hint
 	}
 	d.fail(n, path, message, hint)
 }
 
 // wantError is a text that is not of the wanted kind.
-type wantError struct{ want string }
+type wantError struct{ want, hint string }
 
 func (e *wantError) Error() string { return "must be " + e.want }
-
-// want is the wanted kind in an error of parseInto.
-func want(err error) string {
-	var w *wantError
-	if errors.As(err, &w) {
-		return w.want
-	}
-	return "valid value"
-}
 
 // describe names the kind of value that v holds, with its article.
 func describe(v reflect.Value) string {
@@ -112,7 +107,7 @@ func parseInto(v reflect.Value, s string) error {
 		v.SetString(s)
 	case reflect.Bool:
 		if s != "true" && s != "false" {
-			return &wantError{"true or false"}
+			return &wantError{want: "true or false"}
 		}
 		v.SetBool(s == "true")
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -122,7 +117,7 @@ func parseInto(v reflect.Value, s string) error {
 	case reflect.Float32, reflect.Float64:
 		f, err := strconv.ParseFloat(s, v.Type().Bits())
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return &wantError{"a number"}
+			return &wantError{want: "a number"}
 		}
 		v.SetFloat(f)
 	default:
@@ -145,12 +140,12 @@ func plainDigits(s string) (string, bool) {
 func parseInt(v reflect.Value, s string) error {
 	digits, ok := plainDigits(s)
 	if !ok {
-		return &wantError{"a whole number"}
+		return &wantError{want: "a whole number"}
 	}
 	bits := v.Type().Bits()
 	i, err := strconv.ParseInt(digits, 10, bits)
 	if err != nil {
-		return &wantError{fmt.Sprintf("a whole number from %d to %d", int64(-1)<<(bits-1), int64(1<<(bits-1)-1))}
+		return &wantError{want: fmt.Sprintf("a whole number from %d to %d", int64(-1)<<(bits-1), int64(1<<(bits-1)-1))}
 	}
 	v.SetInt(i)
 	return nil
@@ -159,12 +154,12 @@ func parseInt(v reflect.Value, s string) error {
 func parseUint(v reflect.Value, s string) error {
 	digits, ok := plainDigits(s)
 	if !ok {
-		return &wantError{"a whole number"}
+		return &wantError{want: "a whole number"}
 	}
 	bits := v.Type().Bits()
 	i, err := strconv.ParseUint(digits, 10, bits)
 	if err != nil {
-		return &wantError{fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-bits))}
+		return &wantError{want: fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-bits))}
 	}
 	v.SetUint(i)
 	return nil
@@ -185,10 +180,6 @@ func (d *decoder) choose(n *yaml.Node, path string, t text, c chooser, v reflect
 			return
 		}
 	}
-	hint := ""
-	if !t.refs {
-		hint = didYouMean(t.value, c.choices())
-	}
-	d.wrongValue(n, path, t, &wantError{oneOf(c.choices())})
-	d.problems[len(d.problems)-1].Hint = hint
+	want := oneOf(c.choices())
+	d.wrongValue(n, path, t, want, &wantError{want, didYouMean(t.value, c.choices())})
 }

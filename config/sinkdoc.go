@@ -203,7 +203,7 @@ func connectionName(s sink.Spec) []string {
 
 // connection decodes connections.NAME.
 func (l *loader) connection(d *decoder, e pair, path string) {
-	at := place{d.file, e.key, path}
+	at := place{d.file, e.key, path, nil}
 	if l.twice(d, l.connections[e.key.Value], at) {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 )
 
@@ -20,6 +21,7 @@ import (
 type rawStream struct {
 	Kafka       *Kafka      `yaml:"kafka"`
 	Format      Format      `yaml:"format"`
+	Framing     Framing     `yaml:"framing"`
 	Registry    *Registry   `yaml:"registry"`
 	Schema      string      `yaml:"schema"`
 	Envelope    Envelope    `yaml:"envelope"`
@@ -51,26 +53,33 @@ func (t *declared) decode(d *decoder, n *yaml.Node, path string) {
 	for _, p := range pairs {
 		at := join(path, p.key.Value)
 		text, ok := d.text(p.value, at, "a type such as int or decimal(18,6)")
-		if !ok {
+		if !ok || d.isBlamed(at) {
 			continue
 		}
 		typ, unit, err := plan.ParseType(text.value)
 		switch {
-		case err != nil && text.refs:
-			d.fail(p.value, at, "what the reference stands for is no type", "")
 		case err != nil:
-			d.fail(p.value, at, err.Error(), "")
+			name, _, _ := strings.Cut(text.value, "(")
+			d.wrongValue(p.value, at, text, "a type such as int or decimal(18,6)", &unitError{err.Error(), didYouMean(name, kindNames())})
 		default:
 			*t = append(*t, Declared{Path: p.key.Value, Type: typ, Unit: unit})
 		}
 	}
 }
 
+func kindNames() []string {
+	var out []string
+	for _, k := range record.Kinds() {
+		out = append(out, k.String())
+	}
+	return out
+}
+
 // sharedDocument decodes streams, connections, defaults and limits.
 func (l *loader) sharedDocument(d *decoder, doc *yaml.Node) {
 	pairs, _ := d.pairs(doc, "")
 	for _, p := range pairs {
-		at := place{d.file, p.key, p.key.Value}
+		at := place{d.file, p.key, p.key.Value, nil}
 		switch p.key.Value {
 		case "streams":
 			l.named(d, p, func(e pair, path string) { l.stream(d, e, path) })
@@ -132,14 +141,14 @@ func validName(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0
 // stream decodes one stream and checks what it says by itself.
 func (l *loader) stream(d *decoder, e pair, path string) {
 	if first, ok := l.streams[e.key.Value]; ok {
-		l.twice(d, first.at, place{d.file, e.key, path})
+		l.twice(d, first.at, place{d.file, e.key, path, nil})
 		return
 	}
 	raw := rawStream{}
 	d.into(e.value, path, &raw)
-	s := &streamDoc{at: place{d.file, e.key, path}, body: place{d.file, e.value, path}, defaults: raw.Defaults}
+	s := &streamDoc{at: place{d.file, e.key, path, nil}, body: place{d.file, e.value, path, e.key}, defaults: raw.Defaults}
 	s.Stream = Stream{
-		Name: e.key.Value, Format: raw.Format, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
+		Name: e.key.Value, Format: raw.Format, Framing: raw.Framing, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
 		DeadLetters: DeadLetters{Topic: raw.DeadLetters.Topic}, Slots: raw.Slots,
 	}
 	if raw.Kafka == nil {
@@ -154,6 +163,7 @@ func (l *loader) stream(d *decoder, e pair, path string) {
 	}
 	l.streams[s.Name] = s
 	l.config.Streams = append(l.config.Streams, s.Stream)
+	l.config.streams[s.Name] = s.body
 }
 
 func (d *decoder) checkKafka(e pair, path string, k *Kafka) {
@@ -185,18 +195,12 @@ func (d *decoder) checkKafka(e pair, path string, k *Kafka) {
 		d.checkSASL(in, at, k)
 	}
 	d.checkTLS(in, at, k.TLS)
-	d.within(body, at, "session_timeout", &k.SessionTimeout, 45*time.Second, time.Second, 30*time.Minute)
+	d.within(body, at, "session_timeout", &k.SessionTimeout, 10*time.Second, time.Second, 30*time.Minute)
 	d.within(body, at, "rebalance_timeout", &k.RebalanceTimeout, max(60*time.Second, k.SessionTimeout), time.Second, time.Hour)
 	if k.RebalanceTimeout < k.SessionTimeout {
 		d.failAt(body, at, "rebalance_timeout", "must not be shorter than session_timeout", "")
 	}
-	fetch, fetchAt := child(body, "fetch"), at+".fetch"
-	d.within(fetch, fetchAt, "wait", &k.Fetch.Wait, 500*time.Millisecond, time.Millisecond, 30*time.Second)
-	d.withinSize(fetch, fetchAt, "bytes", &k.Fetch.Bytes, 32<<20, 64<<10, 1<<30)
-	d.withinSize(fetch, fetchAt, "partition_bytes", &k.Fetch.PartitionBytes, min(4<<20, k.Fetch.Bytes), 16<<10, 1<<30)
-	if k.Fetch.PartitionBytes > k.Fetch.Bytes {
-		d.failAt(fetch, fetchAt, "partition_bytes", "must not be larger than bytes", "")
-	}
+	d.withinSize(child(body, "fetch"), at+".fetch", "partition_bytes", &k.Fetch.PartitionBytes, 1<<20, 16<<10, 64<<20)
 }
 
 func (d *decoder) checkSASL(in pair, at string, k *Kafka) {
@@ -225,6 +229,10 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 	switch {
 	case s.Format == Avro && s.Registry == nil && schema == "":
 		d.missing(e, path, "registry", "avro needs registry: {url: …} or schema: FILE.avsc")
+	case s.Framing == Bare && s.Registry != nil:
+		d.failAt(e.value, path, "framing", "bare values have no schema ids, and registry: needs them", "")
+	case s.Format == JSON && s.Framing != "":
+		d.failAt(e.value, path, "framing", "has no meaning with format: json", "")
 	case s.Format == JSON && s.Registry != nil:
 		d.failAt(e.value, path, "registry", "has no meaning with format: json", "")
 	case s.Format == JSON && schema != "":
@@ -258,6 +266,8 @@ func (d *decoder) checkRegistry(e pair, path string, r *Registry) {
 	case err == nil && u.User != nil || strings.Contains(r.URL, "@"):
 		d.conceal(child(in.value, "url"))
 		d.failAt(in.value, at, "url", "must not hold a user or a password", "say username: and password: instead")
+	case err == nil && (u.RawQuery != "" || u.Fragment != ""):
+		d.failAt(in.value, at, "url", "must not have a query or a fragment", "")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		d.failAt(in.value, at, "url", "must be a URL such as http://registry:8081", "")
 	}
@@ -265,7 +275,7 @@ func (d *decoder) checkRegistry(e pair, path string, r *Registry) {
 		d.missing(in, at, "username", "there is a password")
 	}
 	d.checkTLS(in, at, r.TLS)
-	d.within(in.value, at, "grace", &r.Grace, 5*time.Minute, 0, 7*24*time.Hour)
+	d.within(in.value, at, "grace", &r.Grace, time.Minute, time.Second, 7*24*time.Hour)
 }
 
 // within fills in the default of a duration and checks its bounds.

@@ -78,7 +78,7 @@ func (d *decoder) checkTLS(in pair, path string, t *TLS) {
 		if t.Cert == "" {
 			have, lack = lack, have
 		}
-		d.failAt(body, at, lack, "is missing: "+have+" needs it", "")
+		d.failAt(in.value, path, "tls."+lack, "is missing: "+have+" needs it", "")
 	}
 	if t.InsecureSkipVerify {
 		d.warn(body, at, "insecure_skip_verify", "the server's certificate is not checked: anybody can answer in its place", "say ca: FILE to trust a private authority")

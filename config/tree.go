@@ -98,7 +98,7 @@ func (d *decoder) warn(n *yaml.Node, base, rel, message, hint string) {
 
 func nearest(n *yaml.Node, rel string) *yaml.Node {
 	value, key, exact := find(n, rel)
-	if !exact && key != nil {
+	if key != nil && (!exact || value.Kind != yaml.ScalarNode) {
 		return key
 	}
 	return value

@@ -33,7 +33,7 @@ func durationUnits() []unit {
 	}
 }
 
-// unitError is a text that is no size or duration, and what would be one.
+// unitError is a text that is no size, duration or type, and what would be one.
 type unitError struct{ message, hint string }
 
 func (e *unitError) Error() string { return e.message }

@@ -6,12 +6,14 @@ import (
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/discard"
 	"github.com/sluicekit/sluice/sinks/files"
+	"github.com/sluicekit/sluice/sinks/sqlite"
 	"github.com/sluicekit/sluice/sinks/stdout"
 )
 
 // All lists them in the order in which `sluice sinks` shows them.
 func All() []sink.Spec {
 	return []sink.Spec{
+		sqlite.Spec(),
 		files.Spec(),
 		stdout.Spec(),
 		discard.Spec(),
