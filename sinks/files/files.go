@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -45,6 +46,9 @@ func openOn(d *disk, c sink.Config, o Options) (*files, error) {
 	if _, err := jsonl.New(c.Schema); err != nil {
 		return nil, err
 	}
+	if !utf8.ValidString(c.ID()) {
+		return nil, fmt.Errorf("name of the sink %q is not UTF-8", c.ID())
+	}
 	for _, name := range []string{tmpDir, marksDir} {
 		if err := d.folder(name); err != nil {
 			return nil, err
@@ -70,6 +74,9 @@ type files struct {
 func (f *files) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink.Found, error) {
 	if c.Partitions < 1 {
 		return nil, sink.Found{}, fmt.Errorf("claim of %d partitions", c.Partitions)
+	}
+	if !utf8.ValidString(c.Topic) || !utf8.ValidString(c.Incarnation) {
+		return nil, sink.Found{}, fmt.Errorf("topic %q of incarnation %q is not UTF-8, as a mark must be", c.Topic, c.Incarnation)
 	}
 	w, err := newWriter(f, c)
 	if err != nil {
