@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -50,7 +51,11 @@ func (w *Writer) Note(at Slot, e Entry) {
 	defer w.mu.Unlock()
 	c := &change{entries: []Entry{e.clone()}, due: time.Now().Add(w.options.Delay)}
 	if err := w.admit(at, c); err != nil {
-		w.options.Log.Error("position not stored", "slot", at, "error", err)
+		level := slog.LevelError
+		if w.ended != nil { // nothing unusual: the next owner repeats the cut
+			level = slog.LevelDebug
+		}
+		w.options.Log.Log(context.Background(), level, "position not stored", "slot", at, "error", err)
 		return
 	}
 	// It takes the place of the sink's older note, also of one that is on its way.
