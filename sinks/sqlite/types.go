@@ -82,7 +82,12 @@ func (dialect) Bind(t record.Type, c *sqltable.Column) (sqltable.Binding, error)
 		if c.Base != blob {
 			return sqltable.Binding{}, errors.New("bytes need a BLOB column")
 		}
-		return sqltable.Binding{Value: func(c *record.Column, row int) any { return c.Bytes(row) }}, nil
+		return sqltable.Binding{Value: func(c *record.Column, row int) any {
+			if b := c.Bytes(row); len(b) > 0 {
+				return b
+			}
+			return []byte{} // the driver takes nil for null
+		}}, nil
 	}
 	return sqltable.Binding{}, errors.New("SQLite has no column for it")
 }

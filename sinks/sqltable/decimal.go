@@ -6,9 +6,6 @@ import (
 	"github.com/sluicekit/sluice/core/record"
 )
 
-// maxDigits is the most digits a record.Dec is used for.
-const maxDigits = 38
-
 // magnitude is the absolute value of d as an unsigned 128-bit integer.
 func magnitude(d record.Dec) (hi, lo uint64, negative bool) {
 	if d.Hi >= 0 {
