@@ -68,12 +68,13 @@ func (w *Writer) Run(ctx context.Context) error {
 		}
 		err := w.commit(ctx, request)
 		if reason := w.settle(request, err); reason != nil {
-			ended := w.end(reason)
-			w.group.End(ended)
+			ended := &EndedError{Reason: reason}
+			w.group.End(ended) // before anybody who waits learns of it
+			w.end(ended)
 			return ended
 		}
 	}
-	w.end(context.Cause(ctx))
+	w.end(&EndedError{Reason: context.Cause(ctx)})
 	return nil
 }
 
@@ -220,10 +221,10 @@ func (w *Writer) reject(r *revision, err error) {
 }
 
 // end tells everybody that nothing is written any more.
-func (w *Writer) end(reason error) *EndedError {
+func (w *Writer) end(ended *EndedError) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended = &EndedError{Reason: reason}
+	w.ended = ended
 	for _, s := range w.changed {
 		for _, c := range s.changes {
 			c.finish(w.ended)
@@ -231,7 +232,6 @@ func (w *Writer) end(reason error) *EndedError {
 		s.changes = nil
 	}
 	w.changed = nil
-	return w.ended
 }
 
 // queue adds a change to its slot.
