@@ -111,6 +111,9 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 	}
 	rows := len(dst.Offsets)
 	if d.json != nil {
+		if i := space(value, 0); i < len(value) && value[i] != '{' {
+			return d.refuse(dst, rows, offset, faultObject, "")
+		}
 		if f := d.json.run(value, d.m.cols); f != 0 {
 			return d.refuse(dst, rows, offset, f, d.json.field())
 		}

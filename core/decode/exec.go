@@ -137,10 +137,15 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			if uint(i) >= uint(len(b)) {
 				return m.fail(faultTruncated, pc)
 			}
-			branch := b[i]
+			branch := uint64(b[i])
 			i++
 			if branch&^2 != 0 {
-				return m.fail(faultBranch, pc)
+				if branch, i = varint(b, i-1); i < 0 {
+					return m.fail(varintFault(i), pc)
+				}
+				if branch&^2 != 0 {
+					return m.fail(faultBranch, pc)
+				}
 			}
 			if int32(branch>>1) == o.ref {
 				pc = int(o.n)

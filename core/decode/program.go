@@ -109,6 +109,7 @@ const (
 	faultTime
 	faultUnit
 	faultBase64
+	faultObject
 )
 
 var faultTexts = [...]string{
@@ -139,4 +140,5 @@ var faultTexts = [...]string{
 	faultTime:      "not a time as RFC 3339 writes it",
 	faultUnit:      "a time as a number, with no unit declared",
 	faultBase64:    "not base64",
+	faultObject:    "the event is not a JSON object",
 }

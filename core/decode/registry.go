@@ -26,7 +26,7 @@ type RegistryOptions struct {
 
 // Registry is a client of a schema registry. It may be shared.
 type Registry struct {
-	base    *url.URL
+	base    string // without a slash at its end
 	options RegistryOptions
 	client  *http.Client
 }
@@ -54,7 +54,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = o.TLS
 	t.MaxConnsPerHost = 8
-	return &Registry{base: base, options: o, client: &http.Client{Transport: t, CheckRedirect: sameHost}}, nil
+	return &Registry{base: strings.TrimRight(base.String(), "/"), options: o, client: &http.Client{Transport: t, CheckRedirect: sameHost}}, nil
 }
 
 // Close gives up idle connections.
@@ -135,8 +135,7 @@ func (r *Registry) ask(ctx context.Context, path ...string) (found, error) {
 	for i, p := range path {
 		path[i] = url.PathEscape(p)
 	}
-	at := r.base.String() + "/" + strings.Join(path, "/")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.Replace(at, "//"+r.base.Host+"//", "//"+r.base.Host+"/", 1), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/"+strings.Join(path, "/"), nil)
 	if err != nil {
 		return f, err
 	}

@@ -45,7 +45,10 @@ type scanner struct {
 
 func (s *scanner) fail(f fault, t *target) int {
 	if s.fault == 0 {
-		s.fault, s.at = f, t
+		s.fault = f
+	}
+	if s.at == nil {
+		s.at = t // the nearest that is wanted
 	}
 	return -1
 }
@@ -57,7 +60,7 @@ func (s *scanner) document(b []byte, t *target) bool {
 		return false
 	}
 	if space(b, i) != len(b) {
-		s.fail(faultTrailing, nil)
+		s.fail(faultTrailing, t)
 		return false
 	}
 	return true

@@ -21,7 +21,7 @@ func (k *blocks) next(b []byte, i int) (n, next int, f fault) {
 			return 0, 0, varintFault(i)
 		}
 		if u&1 != 0 || u>>1 > uint64(len(b)-i) {
-			return 0, 0, faultTruncated
+			return 0, 0, faultCount
 		}
 		k.until = i + int(u>>1)
 		// The smallest integer stays below zero, and is refused below.
