@@ -130,7 +130,7 @@ func (k *checker) comparable(a, b *expr, at int) (*expr, *expr) {
 		k.problem(at, mixHint(a, b), "%s and %s cannot be compared", a.describe(), b.describe())
 		return nil, nil
 	case a.isNumber() && b.isNumber():
-		return a, b
+		return atScale(a, b), atScale(b, a)
 	case s != t || s == record.List || s == record.Map || s == record.JSON || s == record.Invalid:
 		hint := castHint(a)
 		if hint == "" {
@@ -140,6 +140,28 @@ func (k *checker) comparable(a, b *expr, at int) (*expr, *expr) {
 		return nil, nil
 	}
 	return a, b
+}
+
+// atScale gives a literal the scale of the decimal that it is compared with, if
+// it has one: that comparison is the fast one.
+func atScale(e, company *expr) *expr {
+	if !e.isConst() || company.isConst() || company.typ.Kind != record.Decimal || e.value.Nulls != 0 {
+		return e
+	}
+	var d record.Dec
+	switch e.typ.Kind {
+	case record.Int:
+		d = record.DecFromInt(e.value.Ints[0])
+	case record.Decimal:
+		d = e.value.Decimals[0]
+	default:
+		return e
+	}
+	up, err := d.Rescale(int(e.typ.Scale), int(company.typ.Scale))
+	if err != nil {
+		return e
+	}
+	return decimalConst(up, int(company.typ.Scale), false, e.at)
 }
 
 // in is x in [a, b]. With constants it is a set, else x == a or x == b.

@@ -139,6 +139,7 @@ func equalText(out []uint64, a *record.Column, c []byte) {
 func compareDecimals(v *vec, o op, a, b *vec) {
 	s, t := int(a.Type.Scale), int(b.Type.Scale)
 	am, bm := a.mask(), b.mask()
+	eq, lt := bit(o != opLt), bit(o != opEq) // which of the two make the row true
 	if s != t {
 		compareRows(v, o, func(i int) (int, bool) { return a.Decimals[i&am].CmpScaled(s, b.Decimals[i&bm], t), true })
 		return
@@ -146,7 +147,9 @@ func compareDecimals(v *vec, o op, a, b *vec) {
 	for w := range v.Bits {
 		x := uint64(0)
 		for i := w * 64; i < min(v.Len, w*64+64); i++ {
-			x |= bit(holds(o, a.Decimals[i&am].Cmp(b.Decimals[i&bm]))) << (uint(i) & 63)
+			p, q := a.Decimals[i&am], b.Decimals[i&bm]
+			equal, less := bit(p == q), bit(p.Hi < q.Hi)|bit(p.Hi == q.Hi)&bit(p.Lo < q.Lo)
+			x |= (equal&eq | less&lt) << (uint(i) & 63)
 		}
 		v.Bits[w] = x
 	}

@@ -12,6 +12,7 @@ type machine struct {
 	in   []vec // per want: its column's rows
 	vecs []vec // per node
 	text []byte
+	one  vec // scratch of a set
 }
 
 func newMachine(nodes, wants int) *machine {
@@ -43,7 +44,7 @@ func (m *machine) eval(e *expr) *vec {
 		compare(v, e.op, a, b)
 	case opIn:
 		v.strict(a)
-		e.set.has(v, a)
+		e.set.has(v, a, &m.one)
 		v.maskBits()
 	case opNot:
 		v.strict(a)

@@ -8,13 +8,15 @@ import (
 	"github.com/sluicekit/sluice/core/record"
 )
 
-// fewValues is up to how many values of a set are looked at one by one.
+// fewValues is up to how many values of a set are compared with one by one; a
+// set of Bools has no more.
 const fewValues = 8
 
 // set is the list on the right of `in`: constants of the left side's type, in
 // order, each once.
 type set struct {
 	values record.Column
+	consts []vec               // of at most fewValues values
 	texts  map[string]struct{} // of more than fewValues texts
 }
 
@@ -28,7 +30,14 @@ func newSet(t record.Type, values []*record.Column) *set {
 		}
 		s.values.AppendFrom(v, 0)
 	}
-	if s.values.Len > fewValues && len(s.values.Offsets) > 0 {
+	switch {
+	case s.values.Len <= fewValues:
+		for i := range s.values.Len {
+			c := record.NewColumn(t)
+			c.AppendFrom(&s.values, i)
+			s.consts = append(s.consts, vec{Column: *c, konst: true})
+		}
+	case len(s.values.Offsets) > 0:
 		s.texts = make(map[string]struct{}, s.values.Len)
 		for i := range s.values.Len {
 			s.texts[string(s.values.Bytes(i))] = struct{}{}
@@ -53,62 +62,48 @@ func compareConstants(a, b *record.Column) int {
 	return bytes.Compare(a.Bytes(0), b.Bytes(0))
 }
 
-// has sets the bits of the rows that are in the set.
-func (s *set) has(v, a *vec) {
-	switch a.Type.Kind {
-	case record.Int, record.Timestamp:
-		inOrdered(v, a, a.Ints, s.values.Ints)
-	case record.Uint:
-		inOrdered(v, a, a.Uints, s.values.Uints)
-	case record.Float:
-		inOrdered(v, a, a.Floats, s.values.Floats)
-	case record.Decimal:
-		inRows(v, a, func(i int) bool {
-			_, found := slices.BinarySearchFunc(s.values.Decimals, a.Decimals[i], record.Dec.Cmp)
-			return found
-		})
-	case record.Bool:
-		inRows(v, a, func(i int) bool {
-			for k := range s.values.Len {
-				if s.values.Bool(k) == a.Column.Bool(i) {
-					return true
-				}
-			}
-			return false
-		})
-	default:
-		s.hasText(v, a)
-	}
-}
-
-func (s *set) hasText(v, a *vec) {
-	if s.texts != nil {
+// has sets the bits of the rows that are in the set. A small one is compared
+// with value by value, a whole run of rows at a time; one is scratch memory.
+func (s *set) has(v, a, one *vec) {
+	switch {
+	case s.texts != nil:
 		inRows(v, a, func(i int) bool {
 			_, found := s.texts[string(a.Column.Bytes(i))]
 			return found
 		})
-		return
+	case s.consts != nil:
+		s.each(v, a, one)
+	case a.Type.Kind == record.Uint:
+		inOrdered(v, a, a.Uints, s.values.Uints)
+	case a.Type.Kind == record.Float:
+		inOrdered(v, a, a.Floats, s.values.Floats)
+	case a.Type.Kind == record.Decimal:
+		inRows(v, a, func(i int) bool {
+			_, found := slices.BinarySearchFunc(s.values.Decimals, a.Decimals[i], record.Dec.Cmp)
+			return found
+		})
+	default:
+		inOrdered(v, a, a.Ints, s.values.Ints)
 	}
-	inRows(v, a, func(i int) bool {
-		text := a.Column.Bytes(i)
-		for k := range s.values.Len {
-			if bytes.Equal(text, s.values.Bytes(k)) {
-				return true
-			}
+}
+
+// each joins the comparisons with one value after the other.
+func (s *set) each(v, a, one *vec) {
+	one.begin(v.Type, v.Len)
+	clear(v.Bits)
+	for k := range s.consts {
+		compareKinds(one, opEq, a, &s.consts[k])
+		for w, x := range one.Bits {
+			v.Bits[w] |= x
 		}
-		return false
-	})
+	}
 }
 
 func inOrdered[T int64 | uint64 | float64](v, a *vec, rows, values []T) {
-	if len(values) > fewValues {
-		inRows(v, a, func(i int) bool {
-			_, found := slices.BinarySearch(values, rows[i])
-			return found
-		})
-		return
-	}
-	inRows(v, a, func(i int) bool { return slices.Contains(values, rows[i]) })
+	inRows(v, a, func(i int) bool {
+		_, found := slices.BinarySearch(values, rows[i])
+		return found
+	})
 }
 
 // inRows asks row by row; in gets an index into a's values.

@@ -1,0 +1,318 @@
+package plan_test
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
+)
+
+// newAuthor makes a source of random expressions whose seed a failure prints.
+func newAuthor(t *testing.T) author {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	})
+	return author{rand.New(rand.NewPCG(seed, 0))}
+}
+
+// event makes the values of one event, many of them null or at an edge.
+func (a author) event() row {
+	r := row{}
+	put := func(name string, v any) {
+		if a.IntN(5) > 0 {
+			r[name] = v
+		}
+	}
+	ints := []int64{0, 1, -1, 2, 5, 1000, math.MaxInt64, math.MinInt64, math.MaxInt64 - 1, 1 << 53}
+	uints := []uint64{0, 1, 2, 3, 1 << 63, math.MaxUint64, 1 << 53}
+	floats := []float64{0, math.Copysign(0, -1), 1, 0.25, 2.5, -3.75, 1e300, 1 << 53, math.Inf(1), math.Inf(-1), math.NaN(), 9.5e18}
+	texts := []string{"", "a", "Ab", "click", "click ", "é", "ÉA", "impression"}
+	put("payload.campaign_id", ints[a.IntN(len(ints))])
+	put("payload.clicks", uints[a.IntN(len(uints))])
+	put("payload.price", floats[a.IntN(len(floats))])
+	put("payload.country", texts[a.IntN(len(texts))])
+	put("type", texts[a.IntN(len(texts))])
+	put("payload.valid", a.IntN(2) == 0)
+	costs := []int64{0, 1, -1, 500_000, 1_500_000, 2_000_000_000, 999_999_999_999_999_999, -12_345_678}
+	put("payload.cost", big.NewRat(costs[a.IntN(len(costs))], 1_000_000))
+	prices := []int64{0, 1, 50, 150, -99, 9_999_999_999}
+	put("payload.items[0].price", big.NewRat(prices[a.IntN(len(prices))], 100))
+	times := []time.Time{time.Unix(0, 0), time.Date(2024, 2, 29, 12, 0, 0, 500e6, time.UTC), time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC), time.Date(2026, 11, 22, 7, 8, 9, 123456000, time.UTC)}
+	put("time", times[a.IntN(len(times))].UTC())
+	return r
+}
+
+// decode makes a chunk of events as a decoder does, with a gap in the offsets
+// now and then.
+func (a author) decode(wants []record.Want, events []row, first int64) *record.Chunk {
+	s := &record.Schema{}
+	for _, w := range wants {
+		s.Fields = append(s.Fields, record.Field{Name: w.Path.String(), Type: w.Type, Nullable: true})
+	}
+	c := record.NewChunk(s)
+	c.Partition, c.First = 3, first
+	offset := first
+	for _, e := range events {
+		offset += int64(a.IntN(8) / 7)
+		for i, w := range wants {
+			store(&c.Columns[i], e[w.Path.String()])
+		}
+		c.Offsets, c.Times = append(c.Offsets, offset), append(c.Times, 1000+offset)
+		offset++
+	}
+	c.Next = offset
+	return c
+}
+
+// store appends a value of the reference.
+func store(c *record.Column, v any) {
+	switch v := v.(type) {
+	case nil:
+		c.AppendNull()
+	case bool:
+		c.AppendBool(v)
+	case int64:
+		c.AppendInt(v)
+	case uint64:
+		c.AppendUint(v)
+	case float64:
+		c.AppendFloat(v)
+	case string:
+		c.AppendString(v)
+	case time.Time:
+		c.AppendInt(v.UnixMicro())
+	case *big.Rat:
+		d, err := record.ParseDec([]byte(v.FloatString(int(c.Type.Scale))), 38, int(c.Type.Scale))
+		if err != nil {
+			panic(err)
+		}
+		c.AppendDec(d)
+	default:
+		panic(fmt.Sprintf("%T", v))
+	}
+}
+
+// load reads row i as a value of the reference.
+func load(c *record.Column, i int) any {
+	if c.Null(i) {
+		return nil
+	}
+	switch c.Type.Kind {
+	case record.Bool:
+		return c.Bool(i)
+	case record.Int:
+		return c.Ints[i]
+	case record.Timestamp:
+		return time.UnixMicro(c.Ints[i]).UTC()
+	case record.Uint:
+		return c.Uints[i]
+	case record.Float:
+		return c.Floats[i]
+	case record.Decimal:
+		v, _ := new(big.Rat).SetString(c.Decimals[i].String(int(c.Type.Scale)))
+		return v
+	}
+	return string(c.Bytes(i))
+}
+
+// identical is equality that tells -0 from 0 and knows NaN.
+func identical(x, y any) bool {
+	switch x := x.(type) {
+	case *big.Rat:
+		y, ok := y.(*big.Rat)
+		return ok && x.Cmp(y) == 0
+	case float64:
+		y, ok := y.(float64)
+		return ok && (math.Float64bits(x) == math.Float64bits(y) || math.IsNaN(x) && math.IsNaN(y))
+	}
+	return x == y
+}
+
+// show is a value for a message.
+func show(v any) string {
+	if r, ok := v.(*big.Rat); ok {
+		return r.RatString()
+	}
+	return fmt.Sprintf("%v", v)
+}
+
+// Random expressions as where and as fields, over random ranges of random
+// chunks with random dead records, must do what the reference says for every
+// row: select it, drop it, make it bad, or give these values.
+func TestProjectAgainstReference(t *testing.T) {
+	a, e := newAuthor(t), adEvents(t)
+	seen := map[string]int{}
+	for range 3000 {
+		where := a.truth(a.IntN(4))
+		if a.IntN(4) == 0 {
+			where = constant("true", kind(record.Bool), true)
+		}
+		fields := []term{a.anything(a.IntN(5)), a.anything(a.IntN(4)), pathTerm("payload.country", kind(record.String))}
+		spec := plan.Spec{Where: where.text}
+		for i, f := range fields {
+			spec.Fields = append(spec.Fields, plan.Field{Name: fmt.Sprint("f", i), Expr: f.text})
+		}
+		p, problems := plan.Compile(spec, e)
+		if len(problems) > 0 && strings.HasSuffix(problems[0].Message, ": out of range") {
+			seen["constant"]++ // 2e3 next to a decimal(38,36)
+			continue
+		}
+		if p == nil {
+			t.Fatalf("%v in where %s, fields %s and %s", problems, where.text, fields[0].text, fields[1].text)
+		}
+		for i, f := range fields {
+			if got := p.Schema().Fields[i].Type; !got.Equal(f.typ) {
+				t.Fatalf("%s is %s instead of %s", f.text, got, f.typ)
+			}
+		}
+		events := make([]row, a.IntN(200))
+		for i := range events {
+			events[i] = a.event()
+		}
+		checkProject(t, a, p, where, fields, events, seen)
+	}
+	for _, what := range []string{"dead", "filtered", "bad", "row", "null"} {
+		if seen[what] < 1000 {
+			t.Errorf("only %d of %s", seen[what], what)
+		}
+	}
+	if seen["constant"] > 300 {
+		t.Errorf("%d expressions were refused for their constants", seen["constant"])
+	}
+}
+
+func checkProject(t *testing.T, a author, p *plan.Plan, where term, fields []term, events []row, seen map[string]int) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("where %s\nfields %s\nand %s", where.text, fields[0].text, fields[1].text)
+		}
+	}()
+	wants := p.Wants()
+	a.Shuffle(len(wants), func(i, j int) { wants[i], wants[j] = wants[j], wants[i] })
+	src := a.decode(wants, events, int64(a.IntN(100)))
+	r, err := p.NewProjector(wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := []int64{src.First + a.Int64N(src.Next-src.First+2) - 1, src.First + a.Int64N(src.Next-src.First+2) - 1}
+	if a.IntN(2) == 0 {
+		bounds = []int64{src.First, src.Next}
+	}
+	slices.Sort(bounds)
+	var dead func(int64) bool
+	if a.IntN(2) == 0 {
+		dead = func(offset int64) bool { return offset%7 == 3 }
+	}
+	dst := record.NewChunk(p.Rows())
+	filtered, err := r.Project(dst, src, bounds[0], bounds[1], dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFiltered, next, nextBad := 0, 0, 0
+	for i, event := range events {
+		offset := src.Offsets[i]
+		if offset < bounds[0] || offset >= bounds[1] {
+			continue
+		}
+		if dead != nil && dead(offset) {
+			seen["dead"]++
+			continue
+		}
+		values, verdict := expected(where, fields, event)
+		seen[verdict]++
+		switch verdict {
+		case "filtered":
+			wantFiltered++
+		case "bad":
+			if nextBad >= len(dst.Bad) || dst.Bad[nextBad].Offset != offset {
+				t.Fatalf("offset %d should be bad: %v", offset, event)
+			}
+			nextBad++
+		default:
+			if next >= dst.Rows() || dst.Offsets[next] != offset || dst.Times[next] != 1000+offset {
+				t.Fatalf("offset %d should be row %d: %v; bad are %v", offset, next, event, dst.Bad)
+			}
+			for k, want := range values {
+				if want == nil {
+					seen["null"]++
+				}
+				if got := load(&dst.Columns[k], next); !identical(got, want) {
+					t.Fatalf("%s is %s instead of %s for %v", fields[k].text, show(got), show(want), event)
+				}
+			}
+			next++
+		}
+	}
+	if filtered != wantFiltered || next != dst.Rows() || nextBad != len(dst.Bad) {
+		t.Fatalf("%d filtered, %d rows, %d bad instead of %d, %d, %d", filtered, dst.Rows(), len(dst.Bad), wantFiltered, next, nextBad)
+	}
+	checkColumns(t, dst)
+}
+
+// expected is what the reference makes of an event.
+func expected(where term, fields []term, event row) (values []any, verdict string) {
+	switch where.eval(event) {
+	case bad{}:
+		return nil, "bad"
+	case true:
+	default:
+		return nil, "filtered"
+	}
+	for _, f := range fields {
+		v := f.eval(event)
+		if v == (bad{}) {
+			return nil, "bad"
+		}
+		values = append(values, v)
+	}
+	return values, "row"
+}
+
+// checkColumns checks the layout that sinks rely on, null rows included.
+func checkColumns(t *testing.T, c *record.Chunk) {
+	t.Helper()
+	for i := range c.Columns {
+		column := &c.Columns[i]
+		if err := column.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if column.Len != c.Rows() {
+			t.Fatalf("column %d has %d rows of %d", i, column.Len, c.Rows())
+		}
+		nulls, again := 0, record.NewColumn(column.Type)
+		for k := range column.Len {
+			nulls += map[bool]int{true: 1}[column.Null(k)]
+			again.AppendFrom(column, k)
+		}
+		if nulls != column.Nulls {
+			t.Fatalf("column %d has %d nulls, and says %d", i, nulls, column.Nulls)
+		}
+		if column.Nulls == 0 {
+			again.Valid, column.Valid = nil, nil
+		}
+		for k := range column.Len { // what a column that was appended to row by row holds
+			if column.Null(k) && !identical(zeroOf(column, k), zeroOf(again, k)) {
+				t.Fatalf("column %d, null row %d: holds %v", i, k, zeroOf(column, k))
+			}
+		}
+	}
+}
+
+// zeroOf is what lies in a row whether it is null or not.
+func zeroOf(c *record.Column, k int) any {
+	plain := *c
+	plain.Nulls = 0
+	return load(&plain, k)
+}
