@@ -85,6 +85,7 @@ type command struct {
 // commands is the table of subcommands, in the order of the help.
 func commands() []command {
 	return []command{
+		demoCommand(),
 		runCommand(),
 		checkCommand(),
 		sinksCommand(),

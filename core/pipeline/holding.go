@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicekit/sluice/core/lane"
@@ -31,6 +32,7 @@ type heldTopic struct {
 	layout      source.Layout
 	epochs      []int32
 	known       known
+	prefix      atomic.Int32 // known.prefix, brought up to date while lanes run
 }
 
 // heldSlot is a slot that this member owns.
@@ -140,6 +142,7 @@ func (h *holding) learn(ctx context.Context) error {
 			return err
 		}
 		ht := &heldTopic{incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
+		ht.prefix.Store(k.prefix)
 		for _, part := range t.Partitions {
 			ht.epochs = append(ht.epochs, part.LeaderEpoch)
 		}
@@ -213,17 +216,19 @@ func (h *holding) resized(s *heldSlot, st ledger.State) bool {
 	return want < st.Width
 }
 
-// grow writes the new partition count into a record of before the growth.
+// grow raises the number of partitions that a record promises to have records.
+// It counts only those that were seen with one: while a stream starts for the
+// first time, a slot whose record is not made yet must not look lost.
 func (h *holding) grow(ctx context.Context, s *heldSlot) error {
 	st := h.writer.State(s.slot)
-	if s.record != lane.Present || st.Partitions >= s.topic.layout.Partitions {
+	if st.Presence != ledger.Present || s.record != lane.Present && s.record != lane.Fresh && s.record != lane.Grown || st.Partitions >= s.topic.prefix.Load() {
 		return nil
 	}
 	return h.writer.Create(ctx, s.slot, h.header(s), nil)
 }
 
 func (h *holding) header(s *heldSlot) ledger.Header {
-	return ledger.Header{Incarnation: s.topic.incarnation, Width: s.topic.layout.Width, Partitions: s.topic.layout.Partitions}
+	return ledger.Header{Incarnation: s.topic.incarnation, Width: s.topic.layout.Width, Partitions: s.topic.prefix.Load()}
 }
 
 // epoch is what the ledger commits with an offset.
@@ -321,6 +326,9 @@ func (h *holding) await(ctx, run context.Context) {
 			if h.changed(ctx) {
 				return
 			}
+			if err := h.count(ctx); err != nil {
+				h.log.Debug("count the partitions that have a record", "error", err)
+			}
 		}
 	}
 }
@@ -344,6 +352,23 @@ func (h *holding) changed(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// count brings the records' partition counts up to date.
+func (h *holding) count(ctx context.Context) error {
+	for name, t := range h.topics {
+		k, err := h.records(ctx, name, t.layout.Partitions)
+		if err != nil {
+			return err
+		}
+		t.prefix.Store(k.prefix)
+	}
+	for i := range h.slots {
+		if err := h.grow(ctx, &h.slots[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drain waits for the lanes, until the group or the program cannot wait any

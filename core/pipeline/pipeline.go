@@ -184,7 +184,8 @@ func widthOf(partitions int32, slots int) int32 {
 type known struct {
 	any        bool
 	width      int32
-	partitions int32
+	partitions int32 // that some record says had a record each; one at or above it may be new
+	prefix     int32 // that have a record each, counted from partition 0, as seen now
 }
 
 // records reads the headers of all partitions' records.
@@ -198,15 +199,20 @@ func (p *pipeline) records(ctx context.Context, topic string, partitions int32) 
 		return known{}, err
 	}
 	var k known
+	has := make([]bool, partitions)
 	for _, s := range stored {
-		if s.Metadata == "" {
+		if s.Metadata == "" || s.Partition < 0 || s.Partition >= partitions {
 			continue
 		}
 		r, err := ledger.Decode(topic, s.Partition, s.Metadata)
 		if err != nil {
 			continue // the slot's own lanes will say so
 		}
+		has[s.Partition] = true
 		k.any, k.width, k.partitions = true, r.Width, max(k.partitions, r.Partitions)
+	}
+	for k.prefix < partitions && has[k.prefix] {
+		k.prefix++
 	}
 	return k, nil
 }
