@@ -178,7 +178,7 @@ func refuses(code int16) bool {
 	case codeUnknownTopicOrPartition, 12, // metadata too large
 		codeCoordinatorLoading, codeIllegalGeneration, 24, codeUnknownMember, codeRebalanceInProgress, // 24: invalid group id
 		28, 29, 30, // commit too large, topic and group not authorized
-		codeUnsupportedVersion, 42, 69, codeFencedInstance, 113: // invalid request, group not found, stale member epoch
+		codeUnsupportedVersion, 42, codeGroupNotFound, codeFencedInstance, 113: // 42: invalid request, 113: stale member epoch
 		return true
 	}
 	return false

@@ -27,6 +27,7 @@ const (
 	codeRebalanceInProgress     int16 = 27
 	codeUnsupportedVersion      int16 = 35
 	codeKafkaStorageError       int16 = 56
+	codeGroupNotFound           int16 = 69
 	codeFencedLeaderEpoch       int16 = 74
 	codeUnknownLeaderEpoch      int16 = 75
 	codeOffsetNotAvailable      int16 = 78

@@ -92,10 +92,18 @@ func (c *Cluster) FetchOffsets(ctx context.Context, group string, parts map[stri
 		return nil, err
 	}
 	res := r.(*kmsg.OffsetFetchResponse)
+	out := make([]Stored, 0, want)
+	if res.ErrorCode == codeGroupNotFound { // some brokers say so, others answer with nothing stored
+		for topic, ps := range parts {
+			for _, p := range ps {
+				out = append(out, Stored{Topic: topic, Partition: p, Offset: -1, LeaderEpoch: -1})
+			}
+		}
+		return out, nil
+	}
 	if err := c.groupError(group, "OffsetFetch", res.ErrorCode); err != nil {
 		return nil, err
 	}
-	out := make([]Stored, 0, want)
 	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
 			if p.ErrorCode != codeNone {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +76,11 @@ func (n *node) failure(ctx context.Context, req kmsg.Request, sent bool, err err
 	if errors.As(err, &code) && !sent && code != kafka.BrokerNotAvailable {
 		return fmt.Errorf("kafka: connect to %s: %w", n.address, &KafkaError{Code: int16(code), Request: "SaslAuthenticate", Object: n.address})
 	}
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+	cause := ctx.Err()
+	if cause == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		cause = context.DeadlineExceeded // the connection has ctx's deadline, and its clock was first
+	}
+	if cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w (%v)", cause, err)
 	}
 	return &ConnError{Request: name, Address: n.address, Sent: sent, Err: err}
