@@ -6,6 +6,7 @@ import (
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/discard"
 	"github.com/sluicekit/sluice/sinks/files"
+	"github.com/sluicekit/sluice/sinks/mariadb"
 	"github.com/sluicekit/sluice/sinks/sqlite"
 	"github.com/sluicekit/sluice/sinks/stdout"
 )
@@ -13,6 +14,7 @@ import (
 // All lists them in the order in which `sluice sinks` shows them.
 func All() []sink.Spec {
 	return []sink.Spec{
+		mariadb.Spec(),
 		sqlite.Spec(),
 		files.Spec(),
 		stdout.Spec(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"strings"
 	"unicode/utf8"
 
@@ -30,12 +31,16 @@ type Sink struct {
 	schema    *record.Schema
 	target    *target
 	positions string // quoted
+	log       *slog.Logger
 }
 
 // Open checks the tables, and creates the position table where it is missing,
 // and the target where the options say so.
 func Open(ctx context.Context, c Config) (*Sink, error) {
-	s := &Sink{db: c.DB, dialect: c.Dialect, grammar: c.Grammar, id: c.Sink.ID(), schema: c.Sink.Schema}
+	s := &Sink{db: c.DB, dialect: c.Dialect, grammar: c.Grammar, id: c.Sink.ID(), schema: c.Sink.Schema, log: c.Sink.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if err := s.open(ctx, c); err != nil {
 		c.DB.Close()
 		return nil, err

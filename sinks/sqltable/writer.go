@@ -133,6 +133,7 @@ func (w *writer) resolve(ctx context.Context, c record.Cut, cause error) error {
 		return fmt.Errorf("commit: %w; then read positions: %w", cause, w.s.explain(ctx, err))
 	}
 	if lastCut(c.Topic, stored).Equal(c) {
+		w.s.log.Info("lost answer resolved", "applied", true, "batch", c.String(), "cause", cause)
 		return nil
 	}
 	return fmt.Errorf("commit: %w; the position stored is %s", cause, describe(c.Topic, stored))
