@@ -3,7 +3,6 @@ package mariadb_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -221,74 +220,6 @@ func TestSwallowedAnswer(t *testing.T) {
 	b.Want("SELECT id, name FROM t", "[1 x]")
 }
 
-// sums is an account with a balance.
-func sums() *record.Schema {
-	return &record.Schema{Fields: []record.Field{
-		{Name: "account", Type: record.Type{Kind: record.Int}, Merge: record.MergeKey},
-		{Name: "balance", Type: record.Type{Kind: record.Decimal, Precision: 18, Scale: 2}, Merge: record.MergeAdd},
-		{Name: "events", Type: record.Type{Kind: record.Int}, Merge: record.MergeAdd},
-	}}
-}
-
-// account adds one event to each of ten balances per cut, until n cuts are
-// done, and goes on after every error as core does.
-type account struct {
-	*sqltabletest.Bench
-	retries, lost int
-}
-
-func (a *account) run(ctx context.Context, s sink.Sink, n int64) error {
-	var w sink.Writer
-	var next int64
-	for next < n {
-		if w == nil {
-			var f sink.Found
-			var err error
-			if w, f, err = s.Claim(ctx, sqltabletest.Slot(0, 1)); err != nil {
-				if a.retries++; ctx.Err() != nil {
-					return err
-				}
-				w = nil
-				time.Sleep(10 * time.Millisecond)
-				continue
-			}
-			if f.High[0] > next {
-				a.lost++ // it was committed although we were told otherwise
-			}
-			next = max(0, f.High[0])
-			continue
-		}
-		rows := make([][]any, 10)
-		for i := range rows {
-			rows[i] = []any{i, "0.01", 1}
-		}
-		chunk := a.Rows(-1, next, rows...)
-		_, err := w.Append(ctx, chunk)
-		if err == nil {
-			err = a.TryCommit(ctx, w, sqltabletest.Cut(0, next, next+1))
-		}
-		if err != nil {
-			if a.retries++; ctx.Err() != nil {
-				return err
-			}
-			if sink.IsPermanent(err) || errors.Is(err, sink.ErrStale) {
-				return fmt.Errorf("cut %d: %w", next, err)
-			}
-			w.Close()
-			w = nil
-			continue
-		}
-		next++
-	}
-	return w.Close()
-}
-
-func (a *account) check(n int) {
-	a.Helper()
-	a.Want("SELECT count(*), min(balance), max(balance), min(events), max(events) FROM t", fmt.Sprintf("[10 %d.%02d %d.%02d %d %d]", n/100, n%100, n/100, n%100, n, n))
-	a.Want("SELECT next_offset FROM sluice_positions", fmt.Sprintf("[%d]", n))
-}
-
 // TestSevered cuts the connections at random moments.
 func TestSevered(t *testing.T) {
 	m := servers.MariaDB(t)
@@ -296,7 +227,7 @@ func TestSevered(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	a := &account{Bench: sqltabletest.NewBench(t, on(m, p.Addr()), sums(), func(o *sqltable.Options) { o.Mode = sqltable.Add })}
+	a := sqltabletest.NewAccounts(t, on(m, p.Addr()))
 	s := a.Open()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -306,7 +237,7 @@ func TestSevered(t *testing.T) {
 		for cuts := 0; ; cuts++ {
 			select {
 			case <-done:
-				t.Logf("%d times severed, %d retries, %d commits found done", cuts, a.retries, a.lost)
+				t.Logf("%d times severed, %d retries, %d commits found done", cuts, a.Retries, a.Lost)
 				return
 			case <-time.After(time.Duration(r.IntN(12_000)) * time.Microsecond):
 				p.Sever()
@@ -314,16 +245,16 @@ func TestSevered(t *testing.T) {
 		}
 	})
 	const n = 1000
-	err := a.run(ctx, s, n)
+	err := a.Run(ctx, s, n)
 	close(done)
 	wg.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.retries == 0 {
+	if a.Retries == 0 {
 		t.Error("nothing was severed")
 	}
-	a.check(n)
+	a.Check(n)
 }
 
 // TestServerKilled kills the server at random moments of commits.
@@ -332,7 +263,7 @@ func TestServerKilled(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	a := &account{Bench: sqltabletest.NewBench(t, on(m, m.Addr()), sums(), func(o *sqltable.Options) { o.Mode = sqltable.Add })}
+	a := sqltabletest.NewAccounts(t, on(m, m.Addr()))
 	s := a.Open()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -348,13 +279,13 @@ func TestServerKilled(t *testing.T) {
 		}
 	})
 	const n = 2500
-	err := a.run(ctx, s, n)
+	err := a.Run(ctx, s, n)
 	wg.Wait()
 	if err := errors.Join(err, killed); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d retries, %d commits found done", a.retries, a.lost)
-	a.check(n)
+	t.Logf("%d retries, %d commits found done", a.Retries, a.Lost)
+	a.Check(n)
 }
 
 // TestLockWait: a lock that is not given up is an error that passes.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/integration/stack"
 	"github.com/sluicekit/sluice/sinks/mariadb"
@@ -40,6 +41,10 @@ func newDatabase(t testing.TB, m *stack.MariaDBServer) (name string, db *sql.DB)
 		t.Fatal(err)
 	}
 	cfg.ParseTime = false // times as the server writes them
+	cfg.Params = map[string]string{"autocommit": "1", "completion_type": "0", "time_zone": "'+00:00'", "default_storage_engine": "InnoDB"}
+	if err := cfg.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+		t.Fatal(err)
+	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -72,4 +77,16 @@ func on(m *stack.MariaDBServer, address string) sqltabletest.Target {
 func TestTable(t *testing.T) {
 	m := servers.MariaDB(t)
 	sqltabletest.Run(t, on(m, m.Addr()))
+}
+
+func TestExample(t *testing.T) {
+	sqltabletest.Example(t, mariadb.Spec(), func(paths []string) error {
+		_, err := config.Load(paths, []sink.Spec{mariadb.Spec()}, func(string) (string, bool) { return "x", true })
+		return err
+	})
+}
+
+func BenchmarkCommit(b *testing.B) {
+	m := servers.MariaDB(b)
+	sqltabletest.Speed(b, on(m, m.Addr()))
 }

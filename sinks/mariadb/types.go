@@ -195,17 +195,19 @@ func bindDecimal(scale int, c *sqltable.Column) (sqltable.Binding, error) {
 		return sqltable.Binding{}, errors.New("it needs a DECIMAL column: others are not exact")
 	}
 	unsigned, whole := c.Unsigned, c.Base != "decimal"
+	drop := max(0, scale-to)
+	fits := sqltable.Digits(digits - max(0, to-scale)) // a finer column has as much less before the point
 	return sqltable.Binding{
 		Check: func(c *record.Column, row int) string {
-			v, ok := sqltable.Rescale(c.Decimals[row], scale, to)
+			v, ok := sqltable.Shorten(c.Decimals[row], drop)
 			switch {
-			case !ok && to < scale:
+			case !ok:
 				return fmt.Sprintf("more than %d digits behind the point", to)
-			case !ok, sqltable.Digits(v) > digits, unsigned && v.Hi < 0:
+			case !fits(v), unsigned && v.Hi < 0:
 				return outOfRange
 			}
 			if whole {
-				if n, fits := sqltable.Int64(v); !fits || n < lo || n > 0 && uint64(n) > hi {
+				if n, ok := sqltable.Int64(v); !ok || n < lo || n > 0 && uint64(n) > hi {
 					return outOfRange
 				}
 			}

@@ -78,7 +78,7 @@ func TestColumns(t *testing.T) {
 	ints("DECIMAL(3,0)", -999, 999)
 	ints("DECIMAL(5)", -99999, 99999)
 	f("DECIMAL(20,1)", kind(record.Int), []pair{{math.MinInt64, "-9223372036854775808.0"}, {math.MaxInt64, "9223372036854775807.0"}})
-	f("DOUBLE", kind(record.Int), []pair{{1 << 53, "9007199254740992"}}, 1<<53+1, -(1<<53)-1)
+	f("DOUBLE", kind(record.Int), []pair{{1 << 53, "9.007199254740992e+15"}}, 1<<53+1, -(1<<53)-1)
 	f("BIGINT", kind(record.Int), []pair{{math.MinInt64, "-9223372036854775808"}, {math.MaxInt64, "9223372036854775807"}})
 	f("BIGINT", kind(record.Uint), []pair{{uint64(math.MaxInt64), "9223372036854775807"}}, uint64(math.MaxInt64)+1, uint64(math.MaxUint64))
 	f("BIGINT UNSIGNED", kind(record.Uint), []pair{{uint64(math.MaxUint64), "18446744073709551615"}})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/sqlite"
 	"github.com/sluicekit/sluice/sinks/sqltable"
@@ -42,3 +43,12 @@ func look(t testing.TB, file string) *sql.DB {
 }
 
 func TestTable(t *testing.T) { sqltabletest.Run(t, target()) }
+
+func TestExample(t *testing.T) {
+	sqltabletest.Example(t, sqlite.Spec(), func(paths []string) error {
+		_, err := config.Load(paths, []sink.Spec{sqlite.Spec()}, func(string) (string, bool) { return "x", true })
+		return err
+	})
+}
+
+func BenchmarkCommit(b *testing.B) { sqltabletest.Speed(b, target()) }

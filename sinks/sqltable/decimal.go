@@ -40,31 +40,26 @@ func AppendDecimal(dst []byte, d record.Dec, scale int) []byte {
 	return dst
 }
 
-// Digits counts the decimal digits of the unscaled value; 0 has none.
-func Digits(d record.Dec) int {
-	hi, lo, _ := magnitude(d)
-	n := 0
-	for ; hi != 0 || lo != 0; n++ {
-		var r uint64
-		hi, r = hi/10, hi%10
-		lo, _ = bits.Div64(r, lo, 10)
+// Digits returns a test whether an unscaled value has at most n digits.
+func Digits(n int) func(record.Dec) bool {
+	if n > 38 {
+		return func(record.Dec) bool { return true } // more than a Dec holds
 	}
-	return n
+	hi, lo := uint64(0), uint64(1)
+	for range n {
+		over, low := bits.Mul64(lo, 10)
+		hi, lo = hi*10+over, low
+	}
+	return func(d record.Dec) bool {
+		h, l, _ := magnitude(d)
+		return h < hi || h == hi && l < lo
+	}
 }
 
-// Rescale moves the point of d, and says whether that is exact and fits.
-func Rescale(d record.Dec, from, to int) (record.Dec, bool) {
+// Shorten drops n digits at the end, and says whether they were zeros.
+func Shorten(d record.Dec, n int) (record.Dec, bool) {
 	hi, lo, negative := magnitude(d)
-	for ; from < to; from++ {
-		over, low := bits.Mul64(lo, 10)
-		top, high := bits.Mul64(hi, 10)
-		high, carry := bits.Add64(high, over, 0)
-		if top != 0 || carry != 0 || high > 1<<63-1 {
-			return record.Dec{}, false
-		}
-		hi, lo = high, low
-	}
-	for ; from > to; from-- {
+	for range n {
 		var r uint64
 		hi, r = hi/10, hi%10
 		if lo, r = bits.Div64(r, lo, 10); r != 0 {
