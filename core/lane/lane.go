@@ -140,7 +140,10 @@ func (l *Lane) run(ctx context.Context, revoke <-chan struct{}) error {
 		l.observe(before, event)
 		for i := range effects {
 			if effects[i].Kind == Exit {
-				return l.cause
+				if event.Kind == LedgerEnded {
+					return l.cause
+				}
+				return nil
 			}
 			if l.act(effects[i]) {
 				ask = &effects[i]
