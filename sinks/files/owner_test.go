@@ -20,13 +20,13 @@ import (
 // TestRepeatAfterACrash abandons a writer without Close at each step of a
 // batch: what a new one then writes is there once.
 func TestRepeatAfterACrash(t *testing.T) {
-	c := cut("events", 0, 100, 90_100)
+	c := cut("events", 0, 100, 20_100)
 	for _, at := range []string{"append", "stage", "commit"} {
 		dir := t.TempDir()
 		s := open(t, dir, "clicks")
 		w, _ := claim(t, s, slot("events", 0, 1))
 		write(t, w, cut("events", 0, 0, 100))
-		if _, err := w.Append(t.Context(), chunk(0, 100, 90_100)); err != nil {
+		if _, err := w.Append(t.Context(), chunk(0, 100, 20_100)); err != nil {
 			t.Fatal(err)
 		}
 		if at != "append" {
@@ -48,7 +48,7 @@ func TestRepeatAfterACrash(t *testing.T) {
 		w2, found := claim(t, s2, slot("events", 0, 1))
 		want := int64(100)
 		if at == "commit" {
-			want = 90_100
+			want = 20_100
 		}
 		if found.State != sink.Has || found.High[0] != want {
 			t.Errorf("after %s: found %+v, want offset %d", at, found, want)
@@ -61,7 +61,7 @@ func TestRepeatAfterACrash(t *testing.T) {
 		if err := w2.Commit(t.Context(), c, ""); err != nil { // with nothing appended
 			t.Fatal(err)
 		}
-		same(t, dir, lines(0, 0, 90_100))
+		same(t, dir, lines(0, 0, 20_100))
 	}
 }
 
@@ -163,7 +163,7 @@ func TestWritersAtOnce(t *testing.T) {
 		working.Go(func() {
 			w, _, err := s.Claim(context.Background(), slot("events", p, 1))
 			for i := int64(0); i < 10 && err == nil; i++ {
-				c := cut("events", p, i*3000, i*3000+3000)
+				c := cut("events", p, i*1000, i*1000+1000)
 				if err = stage(w, c); err == nil {
 					err = w.Commit(context.Background(), c, "")
 				}
@@ -183,7 +183,7 @@ func TestWritersAtOnce(t *testing.T) {
 	}
 	working.Wait()
 	for p := range int32(4) {
-		same(t, filepath.Join(dir, "clicks", "events", strconv.Itoa(int(p))), lines(p, 0, 30_000))
+		same(t, filepath.Join(dir, "clicks", "events", strconv.Itoa(int(p))), lines(p, 0, 10_000))
 	}
 }
 
@@ -199,7 +199,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const killRows = 200_000
+const killRows = 60_000
 
 // writeUntilKilled is a lane: it keeps intent and position in a file of its own
 // (position, then the next offset of the batch that is pending, if any).
@@ -231,7 +231,7 @@ func writeUntilKilled(dir string) error {
 		return fmt.Errorf("found offset %d at position %d with %d pending", high, position, pending)
 	}
 	for position < killRows {
-		next := min(position+100+rand.Int64N(400), killRows)
+		next := min(position+50+rand.Int64N(100), killRows)
 		if pending > 0 {
 			next = pending
 		}
