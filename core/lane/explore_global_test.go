@@ -1,0 +1,123 @@
+//go:build !race
+
+package lane_test
+
+import (
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// global emits what happens outside of the members.
+func (x *explorer) global(w *world, out emit) {
+	for i, f := range w.group.flying {
+		if f.gen != 0 {
+			c := *w
+			c.group.stored, c.group.flying[i] = f.rec, flyingWrite{}
+			out(actLedgerApply, false, &c)
+		}
+	}
+	for k := range x.sinks {
+		x.late(w, k, out)
+		x.backups(w, k, out)
+	}
+	if c, ok := try(w, planFault); ok {
+		c.group.plan = 1
+		out(actPlan, false, &c)
+	}
+	if c, ok := try(w, retainFault); ok && c.group.logStart < c.group.logEnd {
+		c.group.logStart++
+		out(actRetain, false, &c)
+	}
+	if c, ok := try(w, truncateFault); ok && c.group.logEnd > c.group.logStart {
+		c.group.logEnd--
+		out(actTruncate, false, &c)
+	}
+	if c, ok := try(w, growFault); ok && x.spare(w) {
+		c.group.parts++
+		out(actGrow, false, &c)
+	}
+	if x.quiet(w) {
+		x.losses(w, out)
+	}
+}
+
+// quiet says that nobody is in the group and nothing is on its way: records of
+// a group are lost days later, and a person resets them only while it is empty.
+func (x *explorer) quiet(w *world) bool {
+	if !x.spare(w) || w.group.gen == 0 {
+		return false
+	}
+	for m := range w.members {
+		if !w.members[m].idle() {
+			return false
+		}
+	}
+	for k := range x.sinks {
+		if w.dests[k].flying != [maxFlying]flyingRows{} {
+			return false
+		}
+	}
+	return true
+}
+
+// losses emits what can happen to the memories of an empty group.
+func (x *explorer) losses(w *world, out emit) {
+	for _, how := range []struct {
+		a       action
+		f       fault
+		missing lane.RecordState
+	}{{actLoseAll, loseFault, lane.Fresh}, {actLoseSlot, loseFault, lane.Lost},
+		{actRecreate, recreateFault, lane.Fresh}, {actRecreateBare, recreateFault, lane.Fresh}} {
+		c, ok := try(w, how.f)
+		if !ok || !w.group.stored.present {
+			continue
+		}
+		g := &c.group
+		g.live = false
+		if how.a != actRecreate {
+			g.stored, g.missing = rec{}, how.missing
+		}
+		if how.f == recreateFault {
+			g.incarnation++
+			g.traces = true
+		}
+		for k := range x.sinks {
+			c.dests[k].excused |= c.dests[k].letters
+		}
+		out(how.a, false, &c)
+	}
+	if c, ok := try(w, damageFault); ok && w.group.stored.present {
+		c.group.live, c.group.damaged = false, true
+		out(actDamage, false, &c)
+	}
+	for k := range x.sinks {
+		c, ok := try(w, emptyFault)
+		if !ok || w.dests[k].once == 0 {
+			continue
+		}
+		c.group.live = false
+		d := &c.dests[k]
+		e := x.entries.list[c.group.stored.entries[k]]
+		*d = dest{letters: d.letters, excused: d.excused | d.letters, gone: e.Wrote}
+		out(actEmpty, false, &c)
+	}
+}
+
+// backups of an Atomic destination.
+func (x *explorer) backups(w *world, k int, out emit) {
+	if x.sinks[k].delivery != sink.Atomic {
+		return
+	}
+	if c, ok := try(w, backupFault); ok {
+		c.dests[k].backup, c.dests[k].saved = c.dests[k].table, true
+		out(actBackup, false, &c)
+	}
+	if w.dests[k].saved {
+		if c, ok := try(w, restoreFault); ok {
+			d := &c.dests[k]
+			d.table, d.backup, d.saved = d.backup, table{}, false
+			d.excused |= d.letters
+			out(actRestore, false, &c)
+		}
+	}
+}

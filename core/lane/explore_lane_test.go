@@ -1,0 +1,195 @@
+//go:build !race
+
+package lane_test
+
+import (
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// deliver gives an event to a lane and performs what it wants done at once.
+func (x *explorer) deliver(w *world, m, k int, e lane.Event) {
+	l := &w.members[m].lanes[k]
+	if l.state == 0 {
+		return
+	}
+	before := x.states.list[l.state]
+	s, effects := x.step(before, e)
+	x.tell(w, m, k, e, effects)
+	x.ghost(l, before, e)
+	l.state = x.states.short(s)
+	if e.Kind != lane.Revoke && before.Phase != lane.Stopped {
+		l.ask = 0
+	}
+	for _, f := range effects {
+		x.act(w, m, k, s, f)
+		if l.state == 0 {
+			return
+		}
+	}
+}
+
+// ghost keeps what a person who sees everything knows of a pending cut.
+func (x *explorer) ghost(l *slotLane, before lane.State, e lane.Event) {
+	switch {
+	case e.Kind == lane.Failed && before.Phase == lane.Committing && before.Delivery == sink.Replay:
+		l.risky = l.risky || !e.Failure.Refused && e.Failure.Rows == ""
+	case e.Kind == lane.Resumed && e.Outcome == sink.Never:
+		l.risky = false
+	}
+}
+
+// act performs an effect. Those with an answer are kept, for perform.
+func (x *explorer) act(w *world, m, k int, s lane.State, f lane.Effect) {
+	mem := &w.members[m]
+	l := &mem.lanes[k]
+	x.guard(w, m, k, s, f)
+	switch f.Kind {
+	case lane.Close:
+		l.held = 0
+	case lane.Note:
+		l.read, l.bad, l.risky = false, 0, false
+		if !mem.ended {
+			mem.notes[k] = x.entries.short(f.Entry)
+		}
+	case lane.Stop:
+		l.read, l.bad = false, 0
+	case lane.Exit:
+		*l = slotLane{}
+		mem.puts[k] = 0
+	case lane.Store:
+		if mem.ended {
+			x.deliver(w, m, k, lane.Event{Kind: lane.LedgerEnded})
+			return
+		}
+		l.ask = x.effects.short(f)
+		mem.puts[k] = x.entries.short(f.Entry)
+	default:
+		l.ask = x.effects.short(f)
+	}
+}
+
+// perform emits every way in which an effect can go.
+func (x *explorer) perform(w *world, m, k int, out emit) {
+	f := x.effects.list[w.members[m].lanes[k].ask]
+	switch f.Kind {
+	case lane.Claim:
+		x.claim(w, m, k, out)
+	case lane.Resolve:
+		x.answer(w, m, k, actResolve, lane.Event{Kind: lane.Resolved, Position: x.zeros(int(w.group.parts))}, out)
+		x.lost(w, m, k, actResolveLost, out)
+	case lane.Resume:
+		x.resume(w, m, k, f, out)
+	case lane.Read:
+		x.read(w, m, k, f, out)
+	case lane.Stage:
+		x.stage(w, m, k, f, out)
+	case lane.Heartbeat:
+		if !x.current(w, m) {
+			x.answer(w, m, k, actBeatFenced, lane.Event{Kind: lane.Silent}, out)
+			return
+		}
+		x.answer(w, m, k, actBeat, lane.Event{Kind: lane.Alive}, out)
+		if c, ok := try(w, silentFault); ok {
+			x.deliver(&c, m, k, lane.Event{Kind: lane.Silent})
+			out(actBeatLost, false, &c)
+		}
+	case lane.Commit:
+		x.commit(w, m, k, f, out)
+	case lane.Letters:
+		x.letters(w, m, k, f, out)
+	case lane.Wait:
+		x.answer(w, m, k, actWait, lane.Event{Kind: lane.Waited}, out)
+	}
+}
+
+// answer emits the world in which an effect ends well.
+func (x *explorer) answer(w *world, m, k int, a action, e lane.Event, out emit) {
+	c := *w
+	x.deliver(&c, m, k, e)
+	out(a, true, &c)
+}
+
+// lost emits the world in which an effect ends in an error.
+func (x *explorer) lost(w *world, m, k int, a action, out emit) {
+	if c, ok := try(w, lostFault); ok {
+		x.deliver(&c, m, k, lane.Event{Kind: lane.Failed})
+		out(a, false, &c)
+	}
+}
+
+func (x *explorer) claim(w *world, m, k int, out emit) {
+	c := *w
+	l := &c.members[m].lanes[k]
+	l.held, l.bad, l.read = 0, 0, false
+	// Record and Entry are what a fetch would find now. Step does not look; a
+	// mutant does.
+	x.deliver(&c, m, k, lane.Event{Kind: lane.Claimed, Found: x.found(w, k),
+		Entry: x.loaded(w.group.stored.entries[k], int(w.group.parts))})
+	out(actClaim, true, &c)
+	x.lost(w, m, k, actClaimLost, out)
+}
+
+// letters writes the letters of a cut, those of the reading if the cut was
+// read, else those that a reading finds now.
+func (x *explorer) letters(w *world, m, k int, f lane.Effect, out emit) {
+	l := w.members[m].lanes[k]
+	bad := l.bad
+	if !l.read {
+		if x.gap(w, f.Cut) {
+			c := *w
+			x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: lane.Gap})
+			out(actLettersHalt, true, &c)
+			return
+		}
+		bad = x.deadBits(f.Cut.Dead) | x.bits(f.Cut)&x.kind(w, m, badBytes)
+	}
+	c := *w
+	if bad != 0 && x.sinks[k].stops {
+		x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: lane.BadRecord})
+		out(actLettersHalt, true, &c)
+		return
+	}
+	c.dests[k].letters |= bad
+	lost := c
+	x.deliver(&c, m, k, lane.Event{Kind: lane.LettersWritten})
+	out(actLetters, true, &c)
+	x.lost(&lost, m, k, actLettersLost, out)
+}
+
+// kind is the mask of records that are of a kind to a member's plan.
+func (x *explorer) kind(w *world, m int, is kind) (mask uint8) {
+	for b := range x.parts * x.offsets {
+		if x.kinds[w.members[m].plan][b] == is {
+			mask |= 1 << b
+		}
+	}
+	return mask
+}
+
+// bits is the mask of the records of a cut.
+func (x *explorer) bits(c lane.Cut) (mask uint8) {
+	for p := range c.Next.Len() {
+		for o := c.First.At(p); o < c.Next.At(p); o++ {
+			mask |= 1 << (p*x.offsets + int(o))
+		}
+	}
+	return mask
+}
+
+// below is the mask of the records below a position.
+func (x *explorer) below(v lane.Vector) (mask uint8) {
+	for p := range v.Len() {
+		for o := int64(0); o < v.At(p); o++ {
+			mask |= 1 << (p*x.offsets + int(o))
+		}
+	}
+	return mask
+}
+
+func (x *explorer) deadBits(d lane.DeadSet) (mask uint8) {
+	for _, r := range d.List() {
+		mask |= 1 << (int(r.Partition)*x.offsets + int(r.Offset))
+	}
+	return mask
+}
