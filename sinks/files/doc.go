@@ -40,6 +40,6 @@
 // # Memory and goroutines
 //
 // A Writer holds 256 KiB of encoded rows (or one chunk, if that is larger), and
-// while a batch is larger than that a compressor of about 3 MiB; Append
-// copies all it keeps. The package starts no goroutines.
+// while a batch is larger than that a compressor: 1.5 MiB at level 1, 2.6 at 3,
+// 5.5 at 7, 36 from level 10 on. Append copies all it keeps. The package starts no goroutines.
 package files
