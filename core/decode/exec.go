@@ -3,6 +3,8 @@ package decode
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
+	"unicode/utf8"
 
 	"github.com/sluicekit/sluice/core/record"
 )
@@ -30,71 +32,98 @@ func (m *machine) fail(f fault, pc int) int {
 // exec runs the steps from pc on over b[i:], up to opEnd. It returns where the
 // next value starts, or -1 with the fault noted. It is one long switch because
 // it is the loop in which the time of a decoder goes; what is rare or long is
-// in rare.
+// in rare. Text and integers are read and appended in place: calls would take
+// as long as the work.
 func (m *machine) exec(b []byte, i, pc int) int {
-	ops, cols := m.ops, m.cols
+	ops, cols, limit := m.ops, m.cols, m.limits.String
 	for {
 		o := &ops[pc]
 		pc++
-		if o.code >= opString {
-			if o.code > opBytes {
-				if i = m.rare(o, b, i, pc); i < 0 {
-					return -1
-				}
-				continue
-			}
-			n := uint64(0)
-			if uint(i) < uint(len(b)) && b[i] < 0x80 {
-				n = uint64(b[i])
+		switch o.code {
+		case opString:
+			var n int
+			if uint(i) < uint(len(b)) && b[i] < 0x80 && b[i]&1 == 0 {
+				n = int(b[i] >> 1)
 				i++
-			} else if n, i = varint(b, i); i < 0 {
-				return m.fail(varintFault(i), pc)
+			} else if n, i = length(b, i); i < 0 {
+				return m.fail(fault(-i), pc)
 			}
-			if n&1 != 0 {
-				return m.fail(faultLength, pc)
-			}
-			n >>= 1
-			if n > uint64(len(b)-i) {
+			if n > len(b)-i {
 				return m.fail(faultTruncated, pc)
 			}
-			v := b[i : i+int(n)]
-			if len(v) > m.limits.String {
+			if n > limit {
 				return m.fail(faultLong, pc)
 			}
-			if o.code == opString && !validText(v) {
-				return m.fail(faultUTF8, pc)
+			c := cols[o.col]
+			at := len(c.Data)
+			if next := at + n; cap(c.Data)-next >= 16 && len(b)-i-n >= 16 {
+				// There is room to copy, and to look, without asking for the
+				// length first: most texts are short. What is copied beyond a
+				// text is written over by the next one.
+				src, dst := b[i:i+n+16], c.Data[at:next+16]
+				w, v := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
+				binary.LittleEndian.PutUint64(dst, w)
+				binary.LittleEndian.PutUint64(dst[8:], v)
+				or := w&(1<<(8*uint(n))-1) | v&(1<<(8*uint(max(n-8, 0)))-1)
+				for k := 16; k < n; k += 16 {
+					w, v := binary.LittleEndian.Uint64(src[k:]), binary.LittleEndian.Uint64(src[k+8:])
+					binary.LittleEndian.PutUint64(dst[k:], w)
+					binary.LittleEndian.PutUint64(dst[k+8:], v)
+					or |= w&(1<<(8*uint(n-k))-1) | v&(1<<(8*uint(max(n-k-8, 0)))-1)
+				}
+				if or&topBits != 0 && !utf8.Valid(src[:n]) {
+					return m.fail(faultUTF8, pc)
+				}
+				c.Data = c.Data[:next]
+			} else {
+				v := b[i : i+n]
+				if !validText(v) {
+					return m.fail(faultUTF8, pc)
+				}
+				c.Data = append(c.Data, v...)
 			}
-			i += int(n)
-			if !appendBytes(cols[o.col], v) {
+			if len(c.Data) > maxData {
 				return m.fail(faultFull, pc)
 			}
-			continue
-		}
-		switch o.code {
-		case opLong, opInt, opMillis, opLongFloat, opIntFloat, opNanos, opDate:
+			i += n
+			if len(c.Offsets) == 0 {
+				c.Offsets = append(c.Offsets, 0)
+			}
+			c.Offsets = append(c.Offsets, int32(len(c.Data)))
+			if c.Nulls != 0 {
+				setValid(c)
+			}
+			c.Len++
+		case opLong:
 			u := uint64(0)
-			if uint(i) < uint(len(b)) && b[i] < 0x80 {
-				u = uint64(b[i])
-				i++
+			if uint(i)+8 <= uint(len(b)) {
+				w := binary.LittleEndian.Uint64(b[i:])
+				if end := ^w & topBits; end != 0 {
+					u = squeeze(w & (end ^ (end - 1)))
+					i += bits.TrailingZeros64(end)>>3 + 1
+				} else if u, i = varint(b, i); i < 0 {
+					return m.fail(varintFault(i), pc)
+				}
 			} else if u, i = varint(b, i); i < 0 {
 				return m.fail(varintFault(i), pc)
 			}
-			v := zigzag(u)
 			c := cols[o.col]
-			if o.code != opLong {
-				if o.code == opLongFloat || o.code == opIntFloat {
-					if o.code == opIntFloat && v != int64(int32(v)) {
-						return m.fail(faultRange, pc)
-					}
-					c.Floats = append(c.Floats, float64(v))
-					valid(c)
-					continue
-				}
-				var f fault
-				if v, f = convert(o.code, v); f != 0 {
-					return m.fail(f, pc)
-				}
+			c.Ints = append(c.Ints, zigzag(u))
+			if c.Nulls != 0 {
+				setValid(c)
 			}
+			c.Len++
+		case opInt, opMillis, opNanos, opDate:
+			u, next := varint(b, i)
+			if next < 0 {
+				return m.fail(varintFault(next), pc)
+			}
+			v, f := convert(o.code, zigzag(u))
+			if f != 0 {
+				return m.fail(f, pc)
+			}
+			i = next
+			c := cols[o.col]
 			c.Ints = append(c.Ints, v)
 			valid(c)
 		case opDouble:
@@ -104,7 +133,10 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			c := cols[o.col]
 			c.Floats = append(c.Floats, math.Float64frombits(binary.LittleEndian.Uint64(b[i:])))
 			i += 8
-			valid(c)
+			if c.Nulls != 0 {
+				setValid(c)
+			}
+			c.Len++
 		case opSkip:
 			if int(o.n) > len(b)-i {
 				return m.fail(faultTruncated, pc)
@@ -118,20 +150,17 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 		case opSkipTexts:
 			for k := o.n; k > 0; k-- {
-				n := uint64(0)
-				if uint(i) < uint(len(b)) && b[i] < 0x80 {
-					n = uint64(b[i])
+				var n int
+				if uint(i) < uint(len(b)) && b[i] < 0x80 && b[i]&1 == 0 {
+					n = int(b[i] >> 1)
 					i++
-				} else if n, i = varint(b, i); i < 0 {
-					return m.fail(varintFault(i), pc)
+				} else if n, i = length(b, i); i < 0 {
+					return m.fail(fault(-i), pc)
 				}
-				if n&1 != 0 {
-					return m.fail(faultLength, pc)
-				}
-				if n>>1 > uint64(len(b)-i) {
+				if n > len(b)-i {
 					return m.fail(faultTruncated, pc)
 				}
-				i += int(n >> 1)
+				i += n
 			}
 		case opNullable:
 			if uint(i) >= uint(len(b)) {
@@ -161,7 +190,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 			i, pc = next, int(table[u>>1])
 		case opNull:
-			cols[o.col].AppendNull()
+			appendNull(cols[o.col])
 		case opJump:
 			pc = int(o.n)
 		case opBool:
@@ -171,7 +200,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			if b[i] > 1 {
 				return m.fail(faultBool, pc)
 			}
-			cols[o.col].AppendBool(b[i] == 1)
+			appendBool(cols[o.col], uint64(b[i]))
 			i++
 		case opEnd:
 			return i
@@ -204,6 +233,29 @@ func convert(code opcode, v int64) (int64, fault) {
 		v *= 86_400_000_000
 	}
 	return v, 0
+}
+
+// appendNull is AppendNull without its switch, for the columns whose nulls are
+// frequent.
+func appendNull(c *record.Column) {
+	if k := c.Type.Kind; c.Nulls == 0 || k != record.String && k != record.JSON {
+		c.AppendNull()
+		return
+	}
+	if c.Len>>6 == len(c.Valid) {
+		c.Valid = append(c.Valid, 0)
+	}
+	c.Offsets = append(c.Offsets, int32(len(c.Data)))
+	c.Nulls++
+	c.Len++
+}
+
+func appendBool(c *record.Column, bit uint64) {
+	if c.Len>>6 == len(c.Bits) {
+		c.Bits = append(c.Bits, 0)
+	}
+	c.Bits[c.Len>>6] |= bit << (uint(c.Len) & 63)
+	valid(c)
 }
 
 // valid ends a row of a fixed-width column that is not null.

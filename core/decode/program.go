@@ -54,17 +54,17 @@ const (
 	opMismatch // notes[ref] says why
 	opPick     // picks[ref]
 	opText     // JSON text, for texts[ref]
+	opString   // UTF-8
+	opLong
+	opDouble
 	opBool
 	opInt // within 32 bits
-	opLong
 	opIntFloat
 	opLongFloat
 	opFloat
-	opDouble
 	opMillis
 	opNanos
 	opDate
-	opString // UTF-8
 	opBytes
 	opFixed        // n bytes
 	opUUID         // 16 bytes, as text

@@ -21,6 +21,26 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 		}
 		m.cols[o.col].AppendFloat(float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i:]))))
 		return i + 4
+	case opIntFloat, opLongFloat:
+		u, next := varint(b, i)
+		if next < 0 {
+			return m.fail(varintFault(next), pc)
+		}
+		v := zigzag(u)
+		if o.code == opIntFloat && v != int64(int32(v)) {
+			return m.fail(faultRange, pc)
+		}
+		m.cols[o.col].AppendFloat(float64(v))
+		return next
+	case opBytes:
+		v, next, f := lengthed(b, i)
+		if f == 0 && len(v) > m.limits.String {
+			f = faultLong
+		}
+		if f != 0 {
+			return m.fail(f, pc)
+		}
+		return m.bytes(o, v, next, pc)
 	case opFixed:
 		if int(o.n) > len(b)-i {
 			return m.fail(faultTruncated, pc)

@@ -14,12 +14,7 @@ func varint(b []byte, i int) (uint64, int) {
 	if uint(i)+8 <= uint(len(b)) {
 		w := binary.LittleEndian.Uint64(b[i:])
 		if end := ^w & 0x8080808080808080; end != 0 {
-			w &= end ^ (end - 1)
-			w &= 0x7f7f7f7f7f7f7f7f
-			w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
-			w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
-			w = w&0x000000000fffffff | w>>4&0x00fffffff0000000
-			return w, i + bits.TrailingZeros64(end)/8 + 1
+			return squeeze(w & (end ^ (end - 1))), i + bits.TrailingZeros64(end)/8 + 1
 		}
 	}
 	var v uint64
@@ -38,6 +33,28 @@ func varint(b []byte, i int) (uint64, int) {
 		v |= uint64(c&0x7f) << s
 	}
 	return 0, -2
+}
+
+// squeeze drops the top bit of every byte.
+func squeeze(w uint64) uint64 {
+	w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
+	w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
+	return w&0x000000000fffffff | w>>4&0x00fffffff0000000
+}
+
+// length reads the length of a text. next is the negative fault if there is
+// none; whether the text is whole is for the caller to see.
+func length(b []byte, i int) (n, next int) {
+	u, next := varint(b, i)
+	switch {
+	case next < 0:
+		return 0, -int(varintFault(next))
+	case u&1 != 0:
+		return 0, -int(faultLength)
+	case u>>1 > uint64(len(b)):
+		return 0, -int(faultTruncated)
+	}
+	return int(u >> 1), next
 }
 
 // skipVarint is varint without the value.
