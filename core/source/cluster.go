@@ -67,7 +67,7 @@ func (c *Cluster) Close() {
 	c.pools = nil
 	c.mu.Unlock()
 	for _, n := range pools {
-		n.transport.CloseIdleConnections()
+		n.close()
 	}
 	c.conns.shutdown()
 }
@@ -82,10 +82,11 @@ func (c *Cluster) node(address string) (*node, error) {
 	if n := c.pools[address]; n != nil {
 		return n, nil
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	n := &node{
-		addr: kafka.TCP(address), address: address, corr: &c.corr, clientID: c.o.ClientID, limit: c.o.MaxResponse,
+		cancel: cancel, addr: kafka.TCP(address), address: address, corr: &c.corr, clientID: c.o.ClientID, limit: c.o.MaxResponse,
 		transport: &kafka.Transport{
-			Dial: c.conns.dial, DialTimeout: c.o.DialTimeout, ClientID: c.o.ClientID, TLS: c.o.TLS, SASL: c.sasl,
+			Context: ctx, Dial: c.conns.dial, DialTimeout: c.o.DialTimeout, ClientID: c.o.ClientID, TLS: c.o.TLS, SASL: c.sasl,
 			// kafka-go wants metadata of its own before it sends anything. We do not use it: no topics, rarely, and not waiting for
 			// long when a broker takes connections but answers nothing.
 			MetadataTopics: []string{}, MetadataTTL: 20 * time.Second,
@@ -169,7 +170,7 @@ func (c *Cluster) setBrokers(brokers []kmsg.MetadataResponseBroker) {
 	}
 	for a, n := range c.pools {
 		if !keep[a] {
-			n.transport.CloseIdleConnections()
+			n.close()
 			delete(c.pools, a)
 		}
 	}

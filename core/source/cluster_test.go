@@ -59,10 +59,26 @@ func (b *breakable) closeAll() {
 
 // A broker that closed its idle connections must not cost a commit, and with it the membership.
 func TestStaleConnections(t *testing.T) {
-	noLeaks(t)
-	var b breakable
-	k := fake(t, kfake.ListenFn(b.listen))
-	c := open(t, k)
+	server, client := certificates(t)
+	for name, tc := range map[string]*tls.Config{"plain": nil, "tls": client} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var b breakable
+			opts := []kfake.Opt{kfake.ListenFn(b.listen)}
+			if tc != nil {
+				opts = append(opts, kfake.TLS(server))
+			}
+			c, err := Open(Options{Brokers: fake(t, opts...).ListenAddrs(), TLS: tc})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			staleConnections(t, c, &b)
+		})
+	}
+}
+
+func staleConnections(t *testing.T, c *Cluster, b *breakable) {
 	g := join(t, newTestMember(t, c, func(o *MemberOptions) { o.Heartbeat, o.Session = 10*time.Second, 30*time.Second }))
 	for range 20 {
 		var wait sync.WaitGroup

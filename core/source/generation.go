@@ -101,6 +101,7 @@ func (g *Generation) beat(ctx context.Context) {
 	wait := g.m.o.Heartbeat
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	failing := false
 	for {
 		select {
 		case <-g.ended:
@@ -109,10 +110,14 @@ func (g *Generation) beat(ctx context.Context) {
 		case <-timer.C:
 		}
 		wait = g.m.o.Heartbeat
-		if err := g.heartbeat(ctx, g.m.o.Session/2); err != nil && ctx.Err() == nil {
-			g.m.log.Warn("heartbeat failed", "generation", g.id, "error", err)
+		err := g.heartbeat(ctx, g.m.o.Session/2)
+		if err != nil && ctx.Err() == nil {
+			if !failing {
+				g.m.log.Warn("heartbeat failed", "generation", g.id, "error", err)
+			}
 			wait /= 4 // the coordinator moved or restarts: find it before the session ends
 		}
+		failing = err != nil
 		g.expire()
 		timer.Reset(wait)
 	}

@@ -20,7 +20,7 @@ type MemberOptions struct {
 	Topics     []string
 	// Layout is called on the leader before it assigns. All members wait for it, and it has half of Session.
 	Layout func(ctx context.Context) ([]Layout, error)
-	Info   string // a short text that members should agree on, such as a hash of the sinks they run
+	Info   string // a text of at most 1 KiB that members should agree on, such as a hash of the sinks they run
 	// OnInfo is called on the leader with everybody's Info, by instance or member id, when they differ. It must not block.
 	OnInfo func(infos map[string]string)
 	Log    *slog.Logger
@@ -70,7 +70,7 @@ func NewMember(c *Cluster, o MemberOptions) *Member {
 // a coordinator that moves or is down, a rebalance that overtakes it, a forgotten member id. It returns on the end of ctx, a refusal that
 // needs somebody to act, a failure of Layout, or when another process has taken the instance id (error 82).
 func (m *Member) Join(ctx context.Context) (*Generation, error) {
-	if err := m.finish(ctx, ErrRejoined, false); err != nil {
+	if err := m.finish(ctx, ErrRejoined); err != nil {
 		return nil, err
 	}
 	pause := 50 * time.Millisecond
@@ -83,7 +83,11 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		if ctx.Err() != nil || !m.again(err) {
 			return nil, err
 		}
-		m.log.Debug("joining again", "error", err)
+		level := slog.LevelWarn
+		if errors.As(err, new(*KafkaError)) {
+			level = slog.LevelDebug // the group at its work
+		}
+		m.log.Log(ctx, level, "joining again", "error", err)
 		if isCode(err, codeMemberIDRequired) {
 			continue
 		}
@@ -117,7 +121,7 @@ func (m *Member) again(err error) bool {
 // Leave ends the current generation and tells the coordinator, so that the others need not wait for the session to expire. A static
 // member keeps its place, to come back to it after a restart; Remove gives it up.
 func (m *Member) Leave(ctx context.Context) error {
-	if err := m.finish(ctx, ErrLeft, false); err != nil || m.o.InstanceID != "" {
+	if err := m.finish(ctx, ErrLeft); err != nil || m.o.InstanceID != "" {
 		return err
 	}
 	return m.Remove(ctx)
@@ -125,7 +129,7 @@ func (m *Member) Leave(ctx context.Context) error {
 
 // Remove leaves the group also as a static member.
 func (m *Member) Remove(ctx context.Context) error {
-	if err := m.finish(ctx, ErrLeft, false); err != nil || (m.id == "" && m.o.InstanceID == "") {
+	if err := m.finish(ctx, ErrLeft); err != nil || (m.id == "" && m.o.InstanceID == "") {
 		return err
 	}
 	id := m.id
@@ -139,7 +143,7 @@ func (m *Member) Remove(ctx context.Context) error {
 
 // finish ends the current generation and waits for a commit in flight and the heartbeats. Where the membership ended, the member id
 // goes with it.
-func (m *Member) finish(ctx context.Context, reason error, leave bool) error {
+func (m *Member) finish(ctx context.Context, reason error) error {
 	g := m.gen
 	if g == nil {
 		return nil
@@ -151,7 +155,7 @@ func (m *Member) finish(ctx context.Context, reason error, leave bool) error {
 		return ctx.Err()
 	}
 	defer func() { <-g.committing }()
-	g.end(reason, leave)
+	g.end(reason, false)
 	<-g.done
 	if !errors.Is(g.Err(), reason) {
 		m.id = ""

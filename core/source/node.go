@@ -18,11 +18,18 @@ type node struct {
 	addr      net.Addr
 	address   string
 	transport *kafka.Transport
+	cancel    context.CancelFunc // of what kafka-go runs in the background, also for a call that comes too late and starts it anew
 	corr      *atomic.Int32
 	clientID  string
 	limit     int32
 
 	versions atomic.Pointer[map[int16][2]int16] // nil until asked; forgotten when a connection breaks: it may come back as another release
+}
+
+// close ends the background work and idle connections. Requests under way go on and close theirs when they end.
+func (n *node) close() {
+	n.cancel()
+	n.transport.CloseIdleConnections()
 }
 
 // maxStale bounds how many dead idle connections one request walks past; each is taken out of the pool by being tried.
