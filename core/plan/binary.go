@@ -227,6 +227,8 @@ func (k *checker) arithmetic(o op, a, b *expr, at int) *expr {
 	}
 	e := &expr{op: o, typ: a.typ, args: []*expr{a, b}, at: a.at, untyped: untyped}
 	switch {
+	case (o == opDiv || o == opMod) && b.isZero():
+		return k.problem(at, "", "division by zero")
 	case o == opMod && a.typ.Kind != record.Int && a.typ.Kind != record.Uint:
 		return k.problem(at, "", "%% takes integers, and these are %s and %s", a.describe(), b.describe())
 	case o == opDiv && a.typ.Kind != record.Float:
@@ -239,6 +241,15 @@ func (k *checker) arithmetic(o op, a, b *expr, at int) *expr {
 		}
 	}
 	return k.fold(e)
+}
+
+// isZero says whether e is a literal of no worth.
+func (e *expr) isZero() bool {
+	if !e.isConst() || e.value.Nulls != 0 {
+		return false
+	}
+	c, ok := compareMixed(&vec{Column: *e.value}, 0, &vec{Column: record.Column{Type: record.Type{Kind: record.Int}, Ints: []int64{0}}}, 0)
+	return ok && c == 0
 }
 
 // minQuotientScale is how many digits a quotient has behind the point, unless

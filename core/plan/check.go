@@ -95,10 +95,23 @@ func (k *checker) node(n ast.Node, depth int) *expr {
 		return k.conditional(n, depth)
 	case *ast.CallNode:
 		return k.call(n, depth)
-	case *ast.ArrayNode:
-		return k.problem(k.offset(n), "", "a list stands only on the right of in")
 	}
-	return k.problem(k.offset(n), "", "this has no meaning here (%s)", strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."), "Node"))
+	return k.problem(k.offset(n), "", "%s", foreign(n))
+}
+
+// foreign says what is wrong with syntax that the parser knows and we do not.
+func foreign(n ast.Node) string {
+	switch n.(type) {
+	case *ast.ArrayNode:
+		return "a list stands only on the right of in"
+	case *ast.MapNode:
+		return "there are no maps in the text of an expression"
+	case *ast.SliceNode:
+		return "there are no slices"
+	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
+		return "there are no variables and no sequences: one expression must do"
+	}
+	return "this has no meaning here"
 }
 
 // nodes types several nodes; nil if one of them has a problem.
@@ -278,7 +291,11 @@ func (k *checker) call(n *ast.CallNode, depth int) *expr {
 	}
 	f := functions(name.Value)
 	if f == nil {
-		return k.problem(k.offset(n), didYouMean(Nearest(name.Value, functionNames)), "no function %s", name.Value)
+		hint := didYouMean(Nearest(name.Value, functionNames))
+		if hint == "" {
+			hint = "there are " + strings.Join(functionNames, ", ")
+		}
+		return k.problem(k.offset(n), hint, "no function %s", name.Value)
 	}
 	return f(k, n, depth)
 }

@@ -229,7 +229,11 @@ func (k *checker) fold(e *expr) *expr {
 	m.n = 1
 	v := m.eval(e)
 	if c := v.err(0); c != 0 {
-		return k.problem(e.at, "", "%s: %s", e, causes[c.cause()])
+		hint := ""
+		if c.cause() == notTimestamp {
+			hint = `write "2026-01-31T00:00:00Z"`
+		}
+		return k.problem(e.at, hint, "%s: %s", e, causes[c.cause()])
 	}
 	column := record.NewColumn(e.typ)
 	appendSpans(column, &v.Column, []span{{0, 1}})

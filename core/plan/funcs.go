@@ -233,7 +233,7 @@ func (k *checker) castTo(a *expr, t record.Type, unit string, at int) *expr {
 		if unit != "" {
 			return k.problem(at, hint, "%s cannot be read as a timestamp(%s)", a.describe(), unit)
 		}
-		return k.problem(at, hint, "%s cannot be made a %s", a.describe(), t)
+		return k.problem(at, hint, "%s cannot be cast to %s", a.describe(), t)
 	}
 	e := k.cast(a, t, unit)
 	if e != nil && e.isConst() && e.untyped {

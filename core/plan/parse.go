@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
@@ -58,8 +59,11 @@ func (c *compiler) parse(part, text string) ast.Node {
 	if !errors.As(err, &e) {
 		return problem(0, err.Error(), "")
 	}
-	offset := byteOffset(text, e.From)
-	return problem(offset, syntaxMessage(e.Message), syntaxHint(text[offset:]))
+	offset, message := byteOffset(text, e.From), syntaxMessage(e.Message)
+	if message == tooEarly {
+		return problem(len(text), message, "")
+	}
+	return problem(offset, message, syntaxHint(text, offset))
 }
 
 // byteOffset turns the parser's count of runes into one of bytes.
@@ -73,31 +77,50 @@ func byteOffset(text string, runes int) int {
 	return len(text)
 }
 
+const tooEarly = "the expression ends too early"
+
+// syntaxMessage puts the parser's words in ours.
 func syntaxMessage(m string) string {
-	if strings.HasPrefix(m, "unexpected token EOF") {
-		return "the expression ends too early"
-	}
-	m = strings.TrimPrefix(m, "compilation failed: ")
-	if m == "" {
+	token, isToken := strings.CutPrefix(m, "unexpected token ")
+	switch {
+	case strings.HasPrefix(token, "EOF"), strings.HasPrefix(m, "unexpected end"):
+		return tooEarly
+	case isToken:
+		if _, quoted, ok := strings.Cut(token, "("); ok {
+			token = strings.TrimSuffix(quoted, ")")
+		}
+		return "unexpected " + token
+	case strings.HasPrefix(m, "invalid") && strings.Contains(m, "literal: strconv"):
+		return "the number is out of range"
+	case strings.Contains(m, "maximum allowed nodes"):
+		return fmt.Sprintf("the expression has more than %d parts", maxNodes)
+	case strings.Contains(m, "coalesce"):
+		return "?? next to another operator needs parentheses"
+	case m == "":
 		return "the expression cannot be read"
 	}
 	return strings.ToLower(m[:1]) + m[1:]
 }
 
-// syntaxHint knows what people bring along from other languages.
-func syntaxHint(rest string) string {
-	lower := strings.ToLower(rest)
-	switch {
-	case strings.HasPrefix(rest, "="):
+// syntaxHint knows what people bring along from other languages; offset is
+// where the parser stopped.
+func syntaxHint(text string, offset int) string {
+	rest := text[offset:]
+	word := rest
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }); i >= 0 {
+		word = rest[:i]
+	}
+	switch lower := strings.ToLower(word); {
+	case strings.HasPrefix(rest, "=") && !strings.HasPrefix(rest, "=="):
 		return "write == to compare"
-	case strings.HasPrefix(lower, "is null"), strings.HasPrefix(lower, "is not null"):
-		return "write == nil or != nil"
-	case strings.HasPrefix(rest, "AND"), strings.HasPrefix(rest, "OR"), strings.HasPrefix(rest, "IN"), strings.HasPrefix(rest, "NOT"):
-		return "write and, or, in, not in small letters"
-	case strings.HasPrefix(lower, "like"):
-		return "write startsWith, endsWith or contains"
-	case strings.HasPrefix(rest, "<>"):
+	case offset > 0 && strings.HasPrefix(text[offset-1:], "<>"):
 		return "write !="
+	case lower == "is":
+		return "write == nil or != nil"
+	case lower == "like":
+		return "write startsWith, endsWith or contains"
+	case word != lower && (lower == "and" || lower == "or" || lower == "in" || lower == "not"):
+		return "write " + lower
 	}
 	return ""
 }

@@ -100,13 +100,13 @@ func (c *compiler) add(p *Plan, name string, e *expr) {
 	switch {
 	case name == "" || len(name) > 255:
 		c.problems = append(c.problems, Problem{Part: part, Message: "the name of a field has 1 to 255 bytes"})
+		return
 	case p.rows.Index(name) >= 0:
 		c.problems = append(c.problems, Problem{Part: part, Message: fmt.Sprintf("there is already a field %s", name)})
 		return
 	case len(p.fields) == maxFields:
 		c.problems = append(c.problems, Problem{Part: part, Message: fmt.Sprintf("more than %d fields", maxFields)})
-		return
-	case len(p.fields) > maxFields:
+	case len(p.fields) > maxFields: // said so
 		return
 	}
 	field := record.Field{Name: name, Nullable: true}

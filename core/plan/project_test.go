@@ -164,8 +164,8 @@ func TestProjectAgainstReference(t *testing.T) {
 			spec.Fields = append(spec.Fields, plan.Field{Name: fmt.Sprint("f", i), Expr: f.text})
 		}
 		p, problems := plan.Compile(spec, e)
-		if len(problems) > 0 && strings.HasSuffix(problems[0].Message, ": out of range") {
-			seen["constant"]++ // 2e3 next to a decimal(38,36)
+		if len(problems) > 0 && (strings.HasSuffix(problems[0].Message, ": out of range") || problems[0].Message == "division by zero") {
+			seen["constant"]++ // 2e3 next to a decimal(38,36), x % 0
 			continue
 		}
 		if p == nil {
