@@ -28,6 +28,7 @@ type Config struct {
 	Feed   Feed
 	Book   Book
 	Member Member
+	Budget Budget // nil: unbounded
 
 	Record RecordState   // of the slot, as the ledger found it
 	Entry  *ledger.Entry // of this sink; nil: none
@@ -74,6 +75,14 @@ type Member interface {
 	Heartbeat(ctx context.Context) error
 }
 
+// Budget bounds the memory of the whole program.
+type Budget interface {
+	// Hold charges what a writer holds more than before, or less.
+	Hold(bytes int64)
+	// Full says that memory is wanted: a lane that has rows cuts now.
+	Full() bool
+}
+
 // DeadLetters is where records go that a sink does not take. nil means that all
 // are acknowledged; the same letters may be written again, under the same keys.
 type DeadLetters interface {
@@ -106,6 +115,7 @@ type Lane struct {
 	state   State
 	writer  sink.Writer
 	cut     cutting
+	held    int64 // bytes charged to the budget
 	attempt int // failures in a row
 	cause   error
 	since   time.Time // first store of the open cut's intent
@@ -123,7 +133,6 @@ func Run(ctx context.Context, c Config, revoke <-chan struct{}) error {
 	l.state = State{Delivery: c.Delivery, Plan: c.Plan.Fingerprint(), Letters: c.Letters != nil}
 	l.cut.init(&l.c)
 	defer l.closeWriter()
-	defer c.Meter.HeldBytes.Set(0)
 	return l.run(ctx, revoke)
 }
 
@@ -224,7 +233,16 @@ func (l *Lane) closeWriter() {
 		l.c.Log.Debug("close of a writer", "error", err)
 	}
 	l.writer = nil
-	l.c.Meter.HeldBytes.Set(0)
+	l.hold(0)
+}
+
+// hold charges what the writer holds now.
+func (l *Lane) hold(bytes int64) {
+	if l.c.Budget != nil && bytes != l.held {
+		l.c.Budget.Hold(bytes - l.held)
+	}
+	l.held = bytes
+	l.c.Meter.HeldBytes.Set(bytes)
 }
 
 func closed(c <-chan struct{}) bool {

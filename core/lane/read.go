@@ -148,6 +148,9 @@ func (l *Lane) full(until []int64) bool {
 		}
 		return true
 	}
+	if t.taken > 0 && l.c.Budget != nil && l.c.Budget.Full() {
+		return true
+	}
 	b := l.c.Batch
 	return b.Rows > 0 && t.taken >= b.Rows || b.Bytes > 0 && t.held >= int64(b.Bytes)
 }
@@ -321,7 +324,7 @@ func (l *Lane) hand(ctx context.Context, e *Effect) *Event {
 		t.appended += n
 		t.held = size
 	}
-	l.c.Meter.HeldBytes.Set(t.held)
+	l.hold(t.held)
 	return nil
 }
 

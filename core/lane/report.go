@@ -18,7 +18,7 @@ func (l *Lane) observe(before State, e Event) {
 		m.Commits.Add(1)
 		m.CommitTime.Observe(time.Since(l.cut.began))
 		m.RecordDelay.ObserveSince(&l.cut.stamps, time.Now())
-		m.HeldBytes.Set(0)
+		l.hold(0)
 	case Failed:
 		if before.Phase != Starting {
 			m.Retries.Add(1)

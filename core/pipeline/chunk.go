@@ -64,8 +64,8 @@ func (p *pool) put(c *chunk) {
 	}
 }
 
-// Budget bounds the bytes of decoded chunks of a whole program. The zero
-// Budget has no bound.
+// Budget bounds the bytes of decoded chunks, and of what writers hold, of a whole
+// program. The zero Budget has no bound.
 type Budget struct {
 	Bytes int64
 
@@ -76,6 +76,18 @@ type Budget struct {
 
 // NewBudget makes a budget of so many bytes.
 func NewBudget(bytes int64) *Budget { return &Budget{Bytes: bytes, wake: make(chan struct{})} }
+
+// Hold implements lane.Budget.
+func (b *Budget) Hold(n int64) {
+	if n > 0 {
+		b.take(n)
+		return
+	}
+	b.give(-n)
+}
+
+// Full implements lane.Budget.
+func (b *Budget) Full() bool { return b.full() != nil }
 
 func (b *Budget) take(n int64) {
 	b.mu.Lock()

@@ -300,7 +300,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
 		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k),
-		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
+		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: h.o.Budget, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
 	}
 	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {
 		c.Entry = &e

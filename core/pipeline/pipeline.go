@@ -95,6 +95,8 @@ type pipeline struct {
 	wants []record.Want // the union over the sinks
 	sinks []*lazySink
 	ids   []ledger.ID
+
+	complained bool // layout has, since it last had an answer; it is never called twice at a time
 }
 
 func assemble(o Options) (*pipeline, error) {
@@ -142,6 +144,17 @@ func (p *pipeline) closeSinks() {
 // width that the records say rules, so that all members agree whatever their
 // YAML says.
 func (p *pipeline) layout(ctx context.Context) ([]source.Layout, error) {
+	out, err := p.layouts(ctx)
+	if err != nil && !p.complained {
+		// The group tries again for ever, and says nothing of what may pass by
+		// itself; a topic that is missing should be known of.
+		p.o.Log.Warn("no slots can be given out yet, trying again", "error", err)
+	}
+	p.complained = err != nil
+	return out, err
+}
+
+func (p *pipeline) layouts(ctx context.Context) ([]source.Layout, error) {
 	d, err := p.o.Cluster.Describe(ctx, p.o.Topics...)
 	if err != nil {
 		return nil, err
