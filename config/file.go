@@ -88,7 +88,6 @@ func documents(text []byte) (docs []*yaml.Node, err error) {
 // nobody knows yet what in it is a secret.
 func (f *file) syntax(err error) Problem {
 	p := f.whole(strings.TrimPrefix(err.Error(), "yaml: "))
-	p.width = -1
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(p.Message); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
 		p.Line = min(p.Line, len(f.lines))
@@ -127,25 +126,13 @@ func (f *file) whole(message string) Problem {
 
 // at is a problem at a node.
 func (f *file) at(n *yaml.Node, path, message, hint string) Problem {
-	p := Problem{File: f.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: f.order}
-	p.width = f.tokenWidth(n)
-	if f.hidden(n) {
-		p.width = 0 // the length of a secret is nobody's business
-	}
-	return p
+	return Problem{File: f.name, Line: n.Line, Column: n.Column, Path: path, Message: message, Hint: hint, order: f.order, node: n}
 }
 
-// within is a problem at byte i of a scalar's text, width characters wide.
-func (f *file) within(n *yaml.Node, i, width int, path, message, hint string) Problem {
+// within is a problem at byte offset of a scalar's text, length characters long.
+func (f *file) within(n *yaml.Node, offset, length int, path, message, hint string) Problem {
 	p := f.at(n, path, message, hint)
-	line, column := f.offset(n, i)
-	switch {
-	case p.width == 0: // masked: where in it is not shown either
-	case line != n.Line: // a literal block, of which the whole line is a part
-		p.Line, p.Column, p.width, p.reach = line, column, width, len(f.lines[line-1])
-	case i > 0 && column != n.Column:
-		p.Column, p.width, p.reach = column, width, n.Column-1+p.width
-	}
+	p.offset, p.length = offset, length
 	return p
 }
 
@@ -232,6 +219,6 @@ func (w *inspector) refuse(n *yaml.Node, message, hint string) {
 		n = w.alias
 	}
 	p := w.file.at(n, "", message, hint)
-	p.width = -1
+	p.node = nil
 	w.problems = append(w.problems, p)
 }

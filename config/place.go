@@ -143,23 +143,54 @@ func (f *file) tokenWidth(n *yaml.Node) int {
 	return column - n.Column + max(1, utf8.RuneCountInString(raw[:end]))
 }
 
-// show fills in the source line of each problem: up to the end of what is
-// blamed, with every value masked that is not known to be public.
+// Bounds of lines, in bytes. Longer ones are no lines that people write.
+const (
+	maxShown   = 400     // of one that is shown
+	maxCounted = 8 << 10 // of one in which the exact place is looked for
+)
+
+// show fills in the exact place and the source line of each problem of this
+// file. It is done last, when it is known what is no secret, and only for what
+// is printed, since it costs a walk over the file.
 func (f *file) show(ps Problems) {
 	for i := range ps {
 		p := &ps[i]
-		if p.width >= 0 && p.Line >= 1 && p.Line <= len(f.lines) && p.order == f.order && p.text == "" {
-			f.mask(p)
+		if n := p.node; n != nil && p.order == f.order {
+			p.node = nil
+			f.locate(p, n)
 		}
 	}
 }
 
-// mask writes p.text. A value that is not public is taken to reach up to where
-// the next node starts, whatever stands between.
-func (f *file) mask(p *Problem) {
+// locate finds the exact place of a problem in a node. Where in a masked value
+// it is, and how long that is, is not shown.
+func (f *file) locate(p *Problem, n *yaml.Node) {
+	if n.Line < 1 || n.Line > len(f.lines) || len(f.lines[n.Line-1]) > maxCounted {
+		return
+	}
+	p.width = f.tokenWidth(n)
+	reach := n.Column - 1 + p.width
+	line, column := f.offset(n, p.offset)
+	switch {
+	case f.hidden(n):
+		p.width, reach = 0, 0
+	case line != n.Line: // a literal block, of which the whole line is a part
+		p.Line, p.Column, p.width, reach = line, column, p.length, len(f.lines[line-1])
+	case p.offset > 0 && column != n.Column:
+		p.Column, p.width = column, p.length
+	}
+	if len(f.lines[p.Line-1]) <= maxShown {
+		f.mask(p, reach)
+	}
+}
+
+// mask writes p.text: the line up to the column reach or the end of what is
+// blamed, with every value masked that is not known to be public. Such a value
+// is taken to reach up to where the next node starts, whatever stands between.
+func (f *file) mask(p *Problem, reach int) {
 	line := []rune(f.lines[p.Line-1])
 	start := min(p.Column-1, len(line))
-	end := min(max(start+p.width, p.reach), len(line))
+	end := min(max(start+p.width, reach), len(line))
 	var shown []rune
 	at, hidden := 0, f.hiddenBefore(p.Line)
 	advance := func(to int) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Problem is one mistake, or one doubtful thing, in the configuration.
@@ -18,11 +20,14 @@ type Problem struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // what to do about it
 
+	order  int        // of the file, as given
+	node   *yaml.Node // what is blamed, until show has found the exact place; nil: no source line is shown
+	offset int        // in the node's text, of which
+	length int        // so many characters are blamed; 0: all of it
+
 	text  string // the source line up to the end of what is blamed, secrets masked
 	shown int    // the column in text, which masks make differ from Column
-	width int    // of what is blamed; 0: masked; -1: no source line is shown
-	reach int    // the column up to which the line is shown, where that is beyond the width
-	order int    // of the file, as given
+	width int    // of what is blamed
 }
 
 // String is the problem as a compiler writes it.
@@ -97,10 +102,10 @@ const maxProblems = 200
 // sorted orders problems by place and drops repeats.
 func (ps Problems) sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.offset, b.offset))
 	})
 	ps = slices.CompactFunc(ps, func(a, b Problem) bool {
-		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Path == b.Path && a.Message == b.Message
+		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.offset == b.offset && a.Path == b.Path && a.Message == b.Message
 	})
 	if len(ps) > maxProblems {
 		rest := len(ps) - maxProblems

@@ -15,6 +15,9 @@ import (
 // maxReferenced is the largest file that ${file:PATH} reads, in bytes.
 const maxReferenced = 64 << 10
 
+// maxReferences is how many references one scalar may hold.
+const maxReferences = 100
+
 // text is the value of a scalar with its references resolved.
 type text struct {
 	value string
@@ -30,7 +33,11 @@ func (d *decoder) resolve(n *yaml.Node, path string) (text, bool) {
 	}
 	var b strings.Builder
 	ok, refs, rest := true, shared, n.Value
-	for {
+	for found := 0; ; found++ {
+		if found > maxReferences {
+			d.fail(n, path, fmt.Sprintf("more than %d references in one text", maxReferences), "")
+			return text{}, false
+		}
 		i := strings.Index(rest, "${")
 		if i < 0 {
 			b.WriteString(rest)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -97,7 +96,7 @@ func (c *columns) decode(d *decoder, n *yaml.Node, path string) {
 // columnName checks the name of a column: what every destination takes without
 // quoting, and what a path in a message can hold.
 func (d *decoder) columnName(k *yaml.Node, path string) {
-	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,126}$`).MatchString(k.Value) {
+	if !consistsOf(k.Value, letters+"0123456789_", 127) || k.Value[0] >= '0' && k.Value[0] <= '9' {
 		d.fail(k, path, "a field's name has up to 127 characters of A-Z, a-z, 0-9 and _, the first no digit", "")
 	}
 }
@@ -116,7 +115,7 @@ func (l *loader) sinkDocument(d *decoder, doc *yaml.Node) {
 	})
 	d.checkSettings(doc, "", &raw.settings)
 	whole := pairAt(doc, "sink")
-	if raw.Name != "" && !regexp.MustCompile(`^[a-z0-9_]{1,64}$`).MatchString(raw.Name) {
+	if raw.Name != "" && !consistsOf(raw.Name, "abcdefghijklmnopqrstuvwxyz0123456789_", 64) {
 		d.failAt(doc, "", "sink", "a sink's name has up to 64 characters of a-z, 0-9 and _", "")
 	}
 	if raw.From == "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +135,14 @@ func (l *loader) named(d *decoder, p pair, each func(e pair, path string)) {
 	}
 }
 
-func validName(s string) bool { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`).MatchString(s) }
+func validName(s string) bool {
+	return consistsOf(s, "abcdefghijklmnopqrstuvwxyz0123456789_-", 64) && s[0] != '_' && s[0] != '-'
+}
+
+// consistsOf says whether a text has 1 to most bytes, all of them of alphabet.
+func consistsOf(s, alphabet string, most int) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, alphabet) == ""
+}
 
 // stream decodes one stream and checks what it says by itself.
 func (l *loader) stream(d *decoder, e pair, path string) {
@@ -306,6 +312,8 @@ func validPort(s string) bool {
 	return err == nil && n > 0
 }
 
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 func validTopic(s string) bool {
-	return regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`).MatchString(s) && s != "." && s != ".."
+	return consistsOf(s, letters+"0123456789._-", 249) && s != "." && s != ".."
 }

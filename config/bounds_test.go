@@ -1,0 +1,73 @@
+package config_test
+
+import (
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/config"
+)
+
+// Files made to be slow: the time grows with their size and not faster, so that
+// the largest allowed, four times as large, is read in seconds.
+func TestHostileFiles(t *testing.T) {
+	const size = 1 << 18
+	fill := func(head, part, tail string) string {
+		return head + strings.Repeat(part, (size-len(head)-len(tail))/len(part)) + tail
+	}
+	numbered := func(head, format, tail string) string {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := 0; b.Len() < size-len(tail)-40; i++ {
+			b.WriteString(strings.ReplaceAll(format, "#", "k"+strconv.Itoa(i)))
+		}
+		return b.String() + tail
+	}
+	chain := "x0: &a0 [x, x]\n"
+	for i := 1; i < 25; i++ {
+		chain += "x" + strconv.Itoa(i) + ": &a" + strconv.Itoa(i) + " [*a" + strconv.Itoa(i-1) + ", *a" + strconv.Itoa(i-1) + "]\n"
+	}
+	const sinkHead = "sink: s\nfrom: e\nprint:\nfields:\n"
+	f := func(name, text string) {
+		t.Helper()
+		t.Chdir(t.TempDir())
+		write(t, "a.yaml", text)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		_, err := config.Load([]string{"a.yaml"}, specs(), environment)
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
+		t.Logf("%-20s %6d ms %5d MiB allocated", name, took.Milliseconds(), allocated)
+		if err == nil {
+			t.Errorf("%s: no problem found", name)
+		}
+		if took > 10*time.Second || allocated > 256 {
+			t.Errorf("%s: took %v and %d MiB", name, took, allocated)
+		}
+	}
+	f("brackets", fill("", "[", ""))
+	f("flow list", fill("[", "a,", "]"))
+	f("flow mappings", fill("sink: [", "{a: b},", "]"))
+	f("block list", fill("", "- a\n", ""))
+	f("dashes", fill("", "- ", ""))
+	f("questions", fill("", "? ", ""))
+	f("unknown keys", numbered("sink: s\n", "#: x\n", ""))
+	f("keys of one line", numbered("sink: s\nmariadb: {", "#: x, ", "}"))
+	f("bad fields", numbered(sinkHead, "  -#: x\n", ""))
+	f("good fields", numbered(sinkHead, "  #: x\n", ""))
+	f("one key", fill("sink: s\n", "a: b\n", ""))
+	f("streams", numbered("streams:\n", "  #: {kafka: {group: g}}\n", ""))
+	f("references", fill("sink: \"", "${env:X}", "\""))
+	f("commas", fill("sink: {a: f(", "b, ", ")}"))
+	f("aliases", chain+"sink: *a24\n")
+	f("anchors", numbered("sink: [", "&# x, ", "]"))
+	f("comments", fill("", "# a\n", "sink: s"))
+	f("literal", fill("sink: |\n", "  abc\n", ""))
+	f("long line", fill("sink: ", "a b ", ""))
+	f("quotes", fill("sink: \"", `\u00e4`, "\""))
+	f("documents", fill("", "---\na: b\n", ""))
+}

@@ -1,0 +1,69 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/sluicekit/sluice/config"
+)
+
+// FuzzLoad loads arbitrary text: whatever it is, there is a Config or Problems
+// with places inside the text, soon, and never a value of the environment.
+func FuzzLoad(f *testing.F) {
+	cases, err := filepath.Glob("testdata/mistakes/*.txtar")
+	if err != nil || len(cases) == 0 {
+		f.Fatalf("no cases: %v", err)
+	}
+	for _, name := range cases {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if filepath.Ext(file.Name) == ".yaml" {
+				f.Add(string(file.Data))
+			}
+		}
+	}
+	for _, file := range txtar.Parse([]byte(example)).Files {
+		f.Add(string(file.Data))
+	}
+	f.Add(strings.Repeat("[", 20_000))
+	f.Add(strings.Repeat("a: ", 20_000))
+	f.Add(strings.Repeat("- ", 20_000))
+	f.Fuzz(func(t *testing.T, text string) {
+		t.Chdir(t.TempDir())
+		if err := os.WriteFile("a.yaml", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		c, err := config.Load([]string{"a.yaml"}, specs(), environment)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		var ps config.Problems
+		switch {
+		case err == nil:
+			ps = c.Warnings
+		case !errors.As(err, &ps) || len(ps) == 0:
+			t.Fatalf("neither a Config nor Problems: %v", err)
+		}
+		lines := strings.Count(text, "\n") + 1
+		var b strings.Builder
+		ps.Write(&b, "")
+		for _, p := range ps {
+			if p.Line < 0 || p.Line > lines || p.Column < 0 || p.File != "a.yaml" || p.Message == "" {
+				t.Errorf("a place outside of the text: %+v", p)
+			}
+		}
+		if strings.Contains(b.String(), "hunter2-from-env") && !strings.Contains(text, "hunter2-from-env") {
+			t.Errorf("shows a secret:\n%s", b.String())
+		}
+	})
+}
