@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/source"
 )
@@ -19,17 +21,56 @@ const checkTimeout = 20 * time.Second
 // it returns.
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// events opens what describes the events of each stream. Streams that cannot
-// be described are left out and noted. done closes what was opened.
-func (k *checker) events(_ context.Context) (events map[string]plan.Events, done func()) {
-	events = map[string]plan.Events{}
+// events opens what describes the events of each stream. A stream whose types
+// only the registry has is left out without --connect, and that is noted. The
+// error is config.Problems.
+func (k *checker) events(ctx context.Context) (map[string]plan.Events, error) {
+	events := map[string]plan.Events{}
+	var problems config.Problems
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
-		if s.Format == config.Avro && s.Schema == nil && !k.connect {
-			k.open = append(k.open, fmt.Sprintf("the fields of the sinks of %s: their types are in the registry; --connect asks it", s.Name))
+		asks := s.Format == config.Avro && s.Schema == nil
+		if asks && !k.connect {
+			k.open = append(k.open, "the fields of the sinks of "+s.Name+": their types are in the registry; --connect asks it")
+			continue
 		}
+		opened, err := openForCheck(ctx, s)
+		err = k.config.Blame(s.Name, err)
+		var p config.Problems
+		if errors.As(err, &p) {
+			problems = append(problems, p...)
+			continue
+		}
+		if asks {
+			k.answered("stream "+s.Name+": registry", err)
+		}
+		if err != nil {
+			k.open = append(k.open, "the fields of the sinks of "+s.Name+": it is not known what its events hold")
+			continue
+		}
+		events[s.Name] = opened
 	}
-	return events, func() {}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return events, nil
+}
+
+func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	o, err := s.Decode()
+	if err != nil {
+		return nil, err
+	}
+	if o.Registry != nil {
+		defer o.Registry.Close()
+	}
+	events, err := decode.Open(ctx, o)
+	if err != nil {
+		return nil, err // not a nil *decode.Stream, which would be some Events
+	}
+	return events, nil
 }
 
 // topics asks the brokers of each stream for its topics.

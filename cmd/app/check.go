@@ -71,8 +71,10 @@ func (k *checker) check(ctx context.Context, files *files) error {
 	if k.config, err = files.load(k.call); err != nil {
 		return err
 	}
-	events, done := k.events(ctx)
-	defer done()
+	events, err := k.events(ctx)
+	if err != nil {
+		return err
+	}
 	if k.plans, err = k.config.Compile(events); err != nil {
 		return err
 	}
