@@ -116,7 +116,7 @@ type Lane struct {
 	writer  sink.Writer
 	cut     cutting
 	held    int64 // bytes charged to the budget
-	attempt int // failures in a row
+	attempt int   // failures in a row
 	cause   error
 	since   time.Time // first store of the open cut's intent
 	tried   Vector    // Atomic: end of the cut whose commit got no answer

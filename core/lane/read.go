@@ -52,10 +52,10 @@ type cutting struct {
 	filtered int
 	read     int // records, bad ones included
 	held     int64
-	opened   time.Time // when the first record was read
-	began    time.Time // when Stage began
+	opened   time.Time        // when the first record was read
+	began    time.Time        // when Stage began
 	stamps   telemetry.Stamps // of the records, for the delay
-	surveyed bool      // read for its bad records only: not to be counted
+	surveyed bool             // read for its bad records only: not to be counted
 }
 
 func (t *cutting) init(c *Config) {
