@@ -69,6 +69,7 @@ const (
 	actBackup
 	actRestore
 	actEmpty
+	actWindow
 	nActions
 )
 
@@ -85,6 +86,7 @@ var actionNames = [nActions]string{
 	"the plan changes", "the group's records are lost", "the slot's record is lost", "the record is damaged",
 	"the topic is re-created", "the topic is re-created and its records are gone", "retention takes records", "the log is truncated",
 	"the slot grows", "the destination is backed up", "the destination is restored", "the destination loses its rows",
+	"the destination forgets settled cuts",
 }
 
 // emit takes a successor. fair: what happens next if nothing goes wrong. who

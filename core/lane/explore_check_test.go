@@ -19,10 +19,19 @@ func (x *explorer) fault(format string, a ...any) {
 // guard checks an effect before it is performed: what must be true is what the
 // world knows, not what the lane believes.
 func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
+	if x.outcomes && f.Kind != lane.Stop {
+		return
+	}
 	mem := &w.members[m]
 	l := mem.lanes[k]
 	stored := x.loaded(mem.memory.entries[k], int(w.group.parts))
 	replay := s.Delivery == sink.Replay
+	switch f.Kind {
+	case lane.Read, lane.Stage, lane.Commit, lane.Resume:
+		if !l.open {
+			x.fault("a writer is used that is dead")
+		}
+	}
 	switch f.Kind {
 	case lane.Read:
 		if !f.Fixed && replay && l.risky && stored.Pending {
@@ -106,7 +115,7 @@ func (x *explorer) justified(w *world, m, k int, stored lane.Entry, r lane.Reaso
 	case lane.Undecidable:
 		cut := stored.Cut
 		cut.First = stored.Position
-		moody := x.kind(w, m, outside) | x.kind(w, m, refusable) | x.kind(w, m, badBytes)
+		moody := x.kind(w, m, outside) | x.kind(w, m, refusable) | x.kind(w, m, hated)
 		return l.risky && stored.Pending && x.bits(cut)&moody&^x.deadBits(cut.Dead) != 0
 	case lane.BadRecord:
 		return x.sinks[k].stops

@@ -135,7 +135,7 @@ func (x *explorer) replay(d *dest, f flyingRows, parts uint8) {
 		}
 		d.names[n] = applied{cut: name, rows: f.rows}
 	}
-	if d.names[n].rows != f.rows {
+	if d.names[n].rows != f.rows && !x.outcomes {
 		x.fault("a cut was repeated with other rows (I3, I4)")
 	}
 	parts &^= d.names[n].parts
@@ -183,6 +183,11 @@ func (x *explorer) stage(w *world, m, k int, f lane.Effect, out emit) {
 		}
 		d.stages[n] = staged{rows: l.held, status: invisible}
 		e.Token = tokenName(n)
+	}
+	if hated := l.held & x.kind(w, m, hated); hated != 0 {
+		x.deliver(&c, m, k, x.refusal(hated))
+		out(actStageRefused, true, &c)
+		return
 	}
 	x.deliver(&c, m, k, e)
 	out(actStage, true, &c)

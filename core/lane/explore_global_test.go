@@ -36,9 +36,38 @@ func (x *explorer) global(w *world, out emit) {
 		c.group.parts++
 		out(actGrow, false, &c)
 	}
+	if c, ok := try(w, windowFault); ok && x.forget(w, &c) {
+		out(actWindow, false, &c)
+	}
 	if x.quiet(w) {
 		x.losses(w, out)
 	}
+}
+
+// forget lets the destinations forget the names of cuts that are settled. By
+// then every attempt to commit one has ended, since an attempt has a deadline;
+// but a process that was stopped before it began one may wake at any time.
+func (x *explorer) forget(w, c *world) (any bool) {
+	for m := range w.members {
+		for k := range x.sinks {
+			if a := w.members[m].lanes[k].ask; a != 0 && x.effects.list[a].Kind == lane.Commit {
+				return false
+			}
+		}
+	}
+	for k := range x.sinks {
+		d := &c.dests[k]
+		if d.flying != [maxFlying]flyingRows{} {
+			return false
+		}
+		settled := x.below(x.entries.list[w.group.stored.entries[k]].Position)
+		for i, n := range d.names {
+			if n.cut != 0 && x.bits(x.cuts.list[n.cut])&^settled == 0 {
+				d.names[i], any = applied{}, true
+			}
+		}
+	}
+	return any
 }
 
 // quiet says that nobody is in the group and nothing is on its way: records of

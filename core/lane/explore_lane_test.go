@@ -46,7 +46,7 @@ func (x *explorer) act(w *world, m, k int, s lane.State, f lane.Effect) {
 	x.guard(w, m, k, s, f)
 	switch f.Kind {
 	case lane.Close:
-		l.held = 0
+		l.held, l.open = 0, false
 	case lane.Note:
 		l.read, l.bad, l.risky = false, 0, false
 		if !mem.ended {
@@ -76,7 +76,7 @@ func (x *explorer) perform(w *world, m, k int, out emit) {
 	case lane.Claim:
 		x.claim(w, m, k, out)
 	case lane.Resolve:
-		x.answer(w, m, k, actResolve, lane.Event{Kind: lane.Resolved, Position: x.zeros(int(w.group.parts))}, out)
+		x.answer(w, m, k, actResolve, lane.Event{Kind: lane.Resolved, Position: x.resolved(w, m, k)}, out)
 		x.lost(w, m, k, actResolveLost, out)
 	case lane.Resume:
 		x.resume(w, m, k, f, out)
@@ -121,13 +121,26 @@ func (x *explorer) lost(w *world, m, k int, a action, out emit) {
 func (x *explorer) claim(w *world, m, k int, out emit) {
 	c := *w
 	l := &c.members[m].lanes[k]
-	l.held, l.bad, l.read = 0, 0, false
+	l.held, l.bad, l.read, l.open = 0, 0, false, true
 	// Record and Entry are what a fetch would find now. Step does not look; a
 	// mutant does.
 	x.deliver(&c, m, k, lane.Event{Kind: lane.Claimed, Found: x.found(w, k),
 		Entry: x.loaded(w.group.stored.entries[k], int(w.group.parts))})
 	out(actClaim, true, &c)
 	x.lost(w, m, k, actClaimLost, out)
+}
+
+// resolved is where a new sink starts.
+func (x *explorer) resolved(w *world, m, k int) lane.Vector {
+	v := x.zeros(int(w.group.parts))
+	if s := x.states.list[w.members[m].lanes[k].state]; x.latest && s.Record == lane.Lost {
+		o := v.Offsets()
+		for i := range o {
+			o[i] = int64(w.group.logEnd)
+		}
+		v = lane.Vec(o...)
+	}
+	return v
 }
 
 // letters writes the letters of a cut, those of the reading if the cut was

@@ -33,6 +33,7 @@ const (
 	badBytes       // bad by its bytes and the plan, alike on every repeat
 	outside        // judged when read by something outside, today so and tomorrow so
 	refusable      // the destination takes it, or refuses it
+	hated          // the destination never takes it
 )
 
 // fault is something that a world does only so many times.
@@ -54,7 +55,8 @@ const (
 	growFault
 	backupFault
 	restoreFault
-	emptyFault // the destination loses all rows
+	emptyFault  // the destination loses all rows
+	windowFault // the destination forgets the names of settled cuts
 	nFaults
 )
 
@@ -81,6 +83,8 @@ type config struct {
 	lateLedger int  // ledger writes, likewise
 	half       bool // destination writes go into two table parts, one by one
 	entered    bool // the ledger starts with an entry at 0
+	latest     bool // after a loss, a new start is the end of the log
+	outcomes   bool // check what comes out only, and not how
 
 	softWriter bool // mutants only: an unanswered ledger write does not end the writer
 }
@@ -100,6 +104,7 @@ type slotLane struct {
 	bad   uint8  // records of the cut that was read, for the dead letters
 	read  bool   // bad is that of the cut under way
 	risky bool   // the ledger holds a cut that may have been committed
+	open  bool   // it has a writer that is not dead
 }
 
 // member is one process.

@@ -3,6 +3,7 @@
 package lane_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,21 +11,143 @@ import (
 	"github.com/sluicekit/sluice/core/sink"
 )
 
-func replayWorld() config {
-	return config{name: "replay", sinks: []sinkConf{{delivery: sink.Replay}}, parts: 1, offsets: 3, maxCut: 2, gens: 3,
-		budget: [nFaults]uint8{killFault: 1, lostFault: 1}, lateDest: 1, lateLedger: 1}
+// limit is far above every world: one that reaches it is not exhausted, and
+// fails.
+const limit = 6_000_000
+
+// world makes a world of one sink and one partition, with a kill, a lost
+// answer, and late writes of both sorts.
+func small(name string, d sink.Delivery, with ...func(*config)) config {
+	c := config{name: name, sinks: []sinkConf{{delivery: d}}, parts: 1, offsets: 2, maxCut: 2, gens: 3, lateDest: 1, lateLedger: 1}
+	c.budget[killFault], c.budget[lostFault] = 1, 1
+	for _, f := range with {
+		f(&c)
+	}
+	return c
 }
 
-func TestExploreReplay(t *testing.T) {
-	for _, c := range []config{replayWorld()} {
+func times(f fault, n uint8) func(*config) { return func(c *config) { c.budget[f] = n } }
+
+func offsets(n, cut int) func(*config) { return func(c *config) { c.offsets, c.maxCut = n, cut } }
+
+func generations(n uint8) func(*config) { return func(c *config) { c.gens = n } }
+
+func parts(n, each int) func(*config) {
+	return func(c *config) { c.parts, c.offsets, c.maxCut = n, each, n*each }
+}
+
+// records says what each record is, to every plan.
+func records(kinds ...kind) func(*config) {
+	return func(c *config) { copy(c.kinds[0][:], kinds); copy(c.kinds[1][:], kinds) }
+}
+
+// replanned says what each record is to the changed plan.
+func replanned(kinds ...kind) func(*config) {
+	return func(c *config) { copy(c.kinds[1][:], kinds); c.budget[planFault] = 1 }
+}
+
+func second(d sink.Delivery) func(*config) {
+	return func(c *config) { c.sinks = append(c.sinks, sinkConf{delivery: d}) }
+}
+
+func half(c *config) { c.half = true }
+
+func resumes(c *config) { c.sinks[0].resumes = true }
+
+func stops(c *config) { c.sinks[0].stops = true }
+
+func noMark(c *config) { c.sinks[0].noMark, c.entered = true, true }
+
+func latest(c *config) { c.latest = true }
+
+// worlds are those of go test. Each has kills and lost answers beside what it
+// is for.
+func worlds() []config {
+	const A, R, L = sink.Atomic, sink.Replay, sink.AtLeastOnce
+	return []config{
+		small("replay", R, offsets(3, 2)),
+		small("replay two faults", R, times(killFault, 2), times(lostFault, 2)),
+		small("half applied", R, half, times(lostFault, 2)),
+		small("refused", R, times(refuseFault, 2), times(silentFault, 1), times(ledgerFault, 1)),
+		small("window", R, times(windowFault, 1), times(silentFault, 1)),
+		small("poison", R, records(good, refusable), times(refuseFault, 2)),
+		small("poison half", R, half, records(refusable, good), times(refuseFault, 1)),
+		small("hated", R, records(good, hated)),
+		small("bad bytes", R, records(badBytes, good)),
+		small("filtered", R, offsets(3, 2), records(filtered, good, badBytes)),
+		small("outside", R, records(outside, refusable), times(refuseFault, 1)),
+		small("outside, bad bytes", R, records(badBytes, outside)),
+		small("stops", R, stops, records(good, badBytes), times(refuseFault, 1)),
+		small("stops, outside", R, stops, records(outside, good)),
+		small("too long", R, times(fullFault, 1)),
+		small("two sinks", R, second(R), generations(2), offsets(1, 1)),
+		small("two sinks, two cuts", R, second(R), generations(2), times(killFault, 0)),
+		small("plan", R, replanned(good, filtered)),
+		small("plan, bad bytes", R, records(badBytes, good), replanned(good, badBytes)),
+		small("lost record", R, times(loseFault, 1), latest),
+		small("lost record, no marks", R, times(loseFault, 1), noMark),
+		small("lost record, two sinks", R, second(A), times(loseFault, 1), times(killFault, 2), offsets(1, 1), generations(2)),
+		small("damaged record", R, times(damageFault, 1)),
+		small("re-created topic", R, times(recreateFault, 1)),
+		small("rows gone", R, times(emptyFault, 1)),
+		small("retention", R, times(retainFault, 2), records(good, badBytes)),
+		small("truncation", R, times(truncateFault, 1)),
+		small("two partitions", R, parts(2, 1)),
+		small("growth", R, parts(2, 1), times(growFault, 1)),
+		small("resume", R, resumes),
+		small("resume, poison", R, resumes, records(refusable, badBytes), times(refuseFault, 1)),
+		small("resume, outside", R, resumes, records(good, outside)),
+		small("resume, plan", R, resumes, records(good, badBytes), replanned(badBytes, good)),
+		small("resume, refused", R, resumes, times(refuseFault, 1), times(silentFault, 1), times(ledgerFault, 1)),
+		small("atomic", A, offsets(3, 2)),
+		small("atomic, poison", A, records(refusable, badBytes), times(refuseFault, 1)),
+		small("atomic, restored", A, records(refusable, good), times(backupFault, 1), times(restoreFault, 1), times(refuseFault, 1)),
+		small("atomic, lost record", A, times(loseFault, 1), latest, records(good, badBytes)),
+		small("atomic, rows gone", A, times(emptyFault, 1)),
+		small("atomic, re-created", A, times(recreateFault, 1)),
+		small("atomic, growth", A, parts(2, 1), times(growFault, 1)),
+		small("atomic, plan", A, records(badBytes, good), replanned(good, badBytes)),
+		small("at least once", L, records(badBytes, refusable), times(refuseFault, 1)),
+	}
+}
+
+func TestExplore(t *testing.T) {
+	var taken [nActions]int
+	states := 0
+	for _, c := range worlds() {
 		began := time.Now()
-		r, _ := explore(c, lane.Step, 3_000_000)
-		t.Logf("%-20s %9d states %9d steps %5.1f s", c.name, r.states, r.steps, time.Since(began).Seconds())
-		if r.violation != "" || r.cut {
-			t.Errorf("%s: %s", r.violation, "")
-			for i, line := range r.trace {
-				t.Logf("%2d %s", i+1, line)
-			}
+		r, x := explore(c, lane.Step, limit)
+		states += r.states
+		t.Logf("%-26s %8d states %9d steps %5.1f s", c.name, r.states, r.steps, time.Since(began).Seconds())
+		for a := range taken {
+			taken[a] += x.taken[a]
 		}
+		report(t, c, r)
+	}
+	t.Logf("%-26s %8d states", "all", states)
+	for a, n := range taken {
+		if n == 0 {
+			t.Errorf("no world takes the action %q", actionNames[a])
+		}
+	}
+}
+
+func report(t *testing.T, c config, r result) {
+	t.Helper()
+	if r.cut {
+		t.Errorf("%s: not exhausted after %d states", c.name, r.states)
+	}
+	if r.violation == "" {
+		return
+	}
+	t.Errorf("%s: %s", c.name, r.violation)
+	for i, line := range r.trace {
+		t.Logf("%3d %s", i+1, line)
+	}
+}
+
+func TestEveryActionHasAName(t *testing.T) {
+	if i := slices.Index(actionNames[:], ""); i >= 0 {
+		t.Errorf("action %d has no name", i)
 	}
 }
