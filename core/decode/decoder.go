@@ -100,7 +100,7 @@ func (d *Decoder) Schema() *record.Schema { return d.schema }
 // (the registry is away, or an id is unknown and within its grace) or that dst
 // is full; dst is unchanged then.
 func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timestampMillis int64, value []byte) error {
-	if dst != d.dst || len(d.m.cols) > len(dst.Columns) {
+	if dst != d.dst || len(dst.Offsets) == 0 {
 		if err := d.bind(dst); err != nil {
 			return err
 		}
@@ -125,12 +125,13 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 	return nil
 }
 
-// bind finds the columns of dst. Those inside others are found anew for every
-// record, since nothing says that they stay.
+// bind finds the columns of dst, once for each time that it is filled: they
+// stay where they are until it is empty again.
 func (d *Decoder) bind(dst *record.Chunk) error {
 	if len(dst.Columns) != len(d.schema.Fields) {
 		return fmt.Errorf("a chunk of %d columns for %d values", len(dst.Columns), len(d.schema.Fields))
 	}
+	d.dst = nil
 	d.m.cols = d.m.cols[:0]
 	for i := range dst.Columns {
 		if !dst.Columns[i].Type.Equal(d.schema.Fields[i].Type) {
@@ -146,7 +147,19 @@ func (d *Decoder) bind(dst *record.Chunk) error {
 			}
 		}
 	}
+	for _, c := range d.m.cols {
+		switch c.Type.Kind {
+		case record.String, record.Bytes, record.JSON:
+			if len(c.Offsets) == 0 {
+				c.Offsets = append(c.Offsets, 0)
+			}
+		}
+	}
 	d.dst = dst
+	d.m.binding++
+	if d.m.program != nil {
+		d.m.load(d.m.program)
+	}
 	return nil
 }
 
@@ -238,12 +251,19 @@ func (d *Decoder) writer(ctx context.Context, id uint32) (*writer, error) {
 	return w, nil
 }
 
-// load makes p the program that exec runs.
+// load makes p the program that exec runs, on the columns that are bound.
 func (m *machine) load(p *program) {
 	m.program = p
 	for len(m.at) < p.marks {
 		m.at = append(m.at, 0)
 	}
+	if p.bound == m.binding || len(m.cols) == 0 {
+		return
+	}
+	for i := range p.ops {
+		p.ops[i].dst = m.cols[p.ops[i].col]
+	}
+	p.bound = m.binding
 }
 
 // field names what the last run has failed at.

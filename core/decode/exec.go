@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"unicode/utf8"
 
 	"github.com/sluicekit/sluice/core/record"
 )
@@ -13,10 +12,11 @@ import (
 // run needs between records, so that a record costs no allocation.
 type machine struct {
 	*program
-	limits Limits
-	cols   []*record.Column // as layout numbers them
-	at     []int            // remembered positions
-	base   []byte           // JSON being made, reused
+	limits  Limits
+	cols    []*record.Column // as layout numbers them
+	binding int64            // how often cols were found
+	at      []int            // remembered positions
+	base    []byte           // JSON being made, reused
 
 	// Why the last run stopped, and at which step.
 	fault fault
@@ -35,14 +35,14 @@ func (m *machine) fail(f fault, pc int) int {
 // in rare. Text and integers are read and appended in place: calls would take
 // as long as the work.
 func (m *machine) exec(b []byte, i, pc int) int {
-	ops, cols, limit := m.ops, m.cols, m.limits.String
+	ops, limit := m.ops, m.limits.String
 	for {
 		o := &ops[pc]
 		pc++
 		switch o.code {
 		case opString:
 			var n int
-			if uint(i) < uint(len(b)) && b[i] < 0x80 && b[i]&1 == 0 {
+			if uint(i) < uint(len(b)) && b[i]&0x81 == 0 {
 				n = int(b[i] >> 1)
 				i++
 			} else if n, i = length(b, i); i < 0 {
@@ -54,24 +54,23 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			if n > limit {
 				return m.fail(faultLong, pc)
 			}
-			c := cols[o.col]
+			c := o.dst
 			at := len(c.Data)
 			if next := at + n; cap(c.Data)-next >= 16 && len(b)-i-n >= 16 {
-				// There is room to copy, and to look, without asking for the
-				// length first: most texts are short. What is copied beyond a
-				// text is written over by the next one.
+				// There is room to copy, and to look, sixteen bytes at a time.
+				// What is copied beyond a text is written over by the next one.
 				src, dst := b[i:i+n+16], c.Data[at:next+16]
 				w, v := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
 				binary.LittleEndian.PutUint64(dst, w)
 				binary.LittleEndian.PutUint64(dst[8:], v)
-				or := w&(1<<(8*uint(n))-1) | v&(1<<(8*uint(max(n-8, 0)))-1)
+				or := w | v
 				for k := 16; k < n; k += 16 {
 					w, v := binary.LittleEndian.Uint64(src[k:]), binary.LittleEndian.Uint64(src[k+8:])
 					binary.LittleEndian.PutUint64(dst[k:], w)
 					binary.LittleEndian.PutUint64(dst[k+8:], v)
-					or |= w&(1<<(8*uint(n-k))-1) | v&(1<<(8*uint(max(n-k-8, 0)))-1)
+					or |= w | v
 				}
-				if or&topBits != 0 && !utf8.Valid(src[:n]) {
+				if or&topBits != 0 && !validText(src[:n]) {
 					return m.fail(faultUTF8, pc)
 				}
 				c.Data = c.Data[:next]
@@ -86,9 +85,6 @@ func (m *machine) exec(b []byte, i, pc int) int {
 				return m.fail(faultFull, pc)
 			}
 			i += n
-			if len(c.Offsets) == 0 {
-				c.Offsets = append(c.Offsets, 0)
-			}
 			c.Offsets = append(c.Offsets, int32(len(c.Data)))
 			if c.Nulls != 0 {
 				setValid(c)
@@ -107,7 +103,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			} else if u, i = varint(b, i); i < 0 {
 				return m.fail(varintFault(i), pc)
 			}
-			c := cols[o.col]
+			c := o.dst
 			c.Ints = append(c.Ints, zigzag(u))
 			if c.Nulls != 0 {
 				setValid(c)
@@ -123,14 +119,14 @@ func (m *machine) exec(b []byte, i, pc int) int {
 				return m.fail(f, pc)
 			}
 			i = next
-			c := cols[o.col]
+			c := o.dst
 			c.Ints = append(c.Ints, v)
 			valid(c)
 		case opDouble:
 			if len(b)-i < 8 {
 				return m.fail(faultTruncated, pc)
 			}
-			c := cols[o.col]
+			c := o.dst
 			c.Floats = append(c.Floats, math.Float64frombits(binary.LittleEndian.Uint64(b[i:])))
 			i += 8
 			if c.Nulls != 0 {
@@ -151,7 +147,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 		case opSkipTexts:
 			for k := o.n; k > 0; k-- {
 				var n int
-				if uint(i) < uint(len(b)) && b[i] < 0x80 && b[i]&1 == 0 {
+				if uint(i) < uint(len(b)) && b[i]&0x81 == 0 {
 					n = int(b[i] >> 1)
 					i++
 				} else if n, i = length(b, i); i < 0 {
@@ -190,7 +186,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 			i, pc = next, int(table[u>>1])
 		case opNull:
-			appendNull(cols[o.col])
+			appendNull(o.dst)
 		case opJump:
 			pc = int(o.n)
 		case opBool:
@@ -200,7 +196,7 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			if b[i] > 1 {
 				return m.fail(faultBool, pc)
 			}
-			appendBool(cols[o.col], uint64(b[i]))
+			appendBool(o.dst, uint64(b[i]))
 			i++
 		case opEnd:
 			return i
@@ -276,11 +272,9 @@ func setValid(c *record.Column) {
 // maxData is how far the 32-bit offsets of a column reach.
 const maxData = math.MaxInt32
 
-// appendBytes appends to a String, Bytes or JSON column, unless it is full.
+// appendBytes appends to a String, Bytes or JSON column, unless it is full. The
+// column has its first offset: see bind.
 func appendBytes(c *record.Column, v []byte) bool {
-	if len(c.Offsets) == 0 {
-		c.Offsets = append(c.Offsets, 0)
-	}
 	c.Data = append(c.Data, v...)
 	if len(c.Data) > maxData {
 		return false

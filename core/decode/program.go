@@ -1,9 +1,12 @@
 package decode
 
+import "github.com/sluicekit/sluice/core/record"
+
 // program is what a writer's schema compiles to: steps that are run over a
-// record's bytes from first to last. It does not change once compiled.
+// record's bytes from first to last. It belongs to one decoder.
 type program struct {
 	ops    []op
+	bound  int64    // the binding that the steps' columns are from
 	where  []string // per op: the field it is at, for messages
 	tables [][]int32
 	nodes  []*node
@@ -16,6 +19,7 @@ type program struct {
 
 // op is one step. What col, n and ref mean depends on the code.
 type op struct {
+	dst  *record.Column // column col of the chunk: see machine.load
 	code opcode
 	col  int32 // the column that is appended to
 	n    int32

@@ -19,7 +19,7 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 		if len(b)-i < 4 {
 			return m.fail(faultTruncated, pc)
 		}
-		m.cols[o.col].AppendFloat(float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i:]))))
+		o.dst.AppendFloat(float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i:]))))
 		return i + 4
 	case opIntFloat, opLongFloat:
 		u, next := varint(b, i)
@@ -30,7 +30,7 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 		if o.code == opIntFloat && v != int64(int32(v)) {
 			return m.fail(faultRange, pc)
 		}
-		m.cols[o.col].AppendFloat(float64(v))
+		o.dst.AppendFloat(float64(v))
 		return next
 	case opBytes:
 		v, next, f := lengthed(b, i)
@@ -111,14 +111,14 @@ func (m *machine) nested(o *op, b []byte, i, pc int) int {
 }
 
 func (m *machine) bytes(o *op, v []byte, next, pc int) int {
-	if !appendBytes(m.cols[o.col], v) {
+	if !appendBytes(o.dst, v) {
 		return m.fail(faultFull, pc)
 	}
 	return next
 }
 
 func (m *machine) text(o *op, v string, next, pc int) int {
-	c := m.cols[o.col]
+	c := o.dst
 	if len(c.Data)+len(v) > maxData {
 		return m.fail(faultFull, pc)
 	}
@@ -142,7 +142,7 @@ func (m *machine) decimal(o *op, b []byte, i, pc int) int {
 	if f != 0 {
 		return m.fail(f, pc)
 	}
-	c := m.cols[o.col]
+	c := o.dst
 	if int(o.n) != int(c.Type.Scale) {
 		var err error
 		if d, err = d.Rescale(int(o.n), int(c.Type.Scale)); err != nil {
@@ -178,7 +178,7 @@ func decimalFault(err error) fault {
 
 // list reads an array or map into a List or Map column.
 func (m *machine) list(o *op, b []byte, i, pc int) int {
-	c, elems := m.cols[o.col], m.cols[o.ref]
+	c, elems := o.dst, m.cols[o.ref]
 	total, data := 0, len(elems.Data)
 	k := blocks{limit: m.limits.Items}
 	for {
