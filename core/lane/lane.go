@@ -159,7 +159,7 @@ func (l *Lane) run(ctx context.Context, revoke <-chan struct{}) error {
 			}
 		}
 		if !l.state.Revoked && closed(revoke) {
-			l.state, effects = Step(l.state, Event{Kind: Revoke})
+			l.state, _ = Step(l.state, Event{Kind: Revoke})
 			if l.state.Phase == Over {
 				return nil
 			}

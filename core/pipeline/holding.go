@@ -210,7 +210,7 @@ func (h *holding) judge(s *heldSlot) {
 // smaller width may be the old one, and stays in force.
 func (h *holding) resized(s *heldSlot, st ledger.State) bool {
 	want := widthOf(s.topic.layout.Partitions, h.o.Slots)
-	if st.Partitions == s.topic.layout.Partitions {
+	if max(st.Partitions, s.topic.known.prefix) == s.topic.layout.Partitions {
 		return want != st.Width
 	}
 	return want < st.Width

@@ -64,25 +64,23 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 // fetch asks the broker for records from an offset on.
 func (l *loader) fetch(ctx context.Context, at int64) error {
 	l.open, l.held = false, nil
-	for {
-		f, err := l.cluster.Fetch(ctx, source.FetchRequest{Topic: l.topic, Partition: l.partition, Offset: at, MaxBytes: l.maxBytes, MaxWait: l.maxWait}, l.buf)
-		l.buf = f.Buf
-		if err != nil {
-			return l.outside(err)
-		}
-		l.high = f.LastStable
-		if l.high < 0 {
-			l.high = f.HighWatermark
-		}
-		if f.LogStart > at {
-			// The broker let it pass; it is a gap all the same.
-			return &lane.GapError{Topic: l.topic, Partition: l.partition, First: at, Next: f.LogStart}
-		}
-		l.fetched = f
-		l.reader.Reset(f, at)
-		l.open, l.next = true, at
-		return nil
+	f, err := l.cluster.Fetch(ctx, source.FetchRequest{Topic: l.topic, Partition: l.partition, Offset: at, MaxBytes: l.maxBytes, MaxWait: l.maxWait}, l.buf)
+	l.buf = f.Buf
+	if err != nil {
+		return l.outside(err)
 	}
+	l.high = f.LastStable
+	if l.high < 0 {
+		l.high = f.HighWatermark
+	}
+	if f.LogStart > at {
+		// The broker let it pass; it is a gap all the same.
+		return &lane.GapError{Topic: l.topic, Partition: l.partition, First: at, Next: f.LogStart}
+	}
+	l.fetched = f
+	l.reader.Reset(f, at)
+	l.open, l.next = true, at
+	return nil
 }
 
 // outside turns an offset that the log does not hold into the lanes' errors.

@@ -126,18 +126,25 @@ func newBench(t *testing.T, partitions int32) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
 	events, err := decode.Open(t.Context(), decode.Options{Format: decode.JSON, Types: map[string]decode.Declared{
 		"payload.n": {Type: record.Type{Kind: record.Int}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{t: t, cluster: c, client: client, events: events}
+	b := &bench{t: t, cluster: c, events: events}
+	b.client = b.newClient()
+	return b
+}
+
+func (b *bench) newClient() *kgo.Client {
+	b.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(client.Close)
+	return client
 }
 
 func (b *bench) produce(from, to int, partitions int) {
@@ -148,6 +155,14 @@ func (b *bench) produce(from, to int, partitions int) {
 		records = append(records, &kgo.Record{Topic: "events", Partition: int32(i % partitions), Value: []byte(v)})
 	}
 	if err := b.client.ProduceSync(b.t.Context(), records...).FirstErr(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// raw produces one record as it is, to partition 0.
+func (b *bench) raw(value string) {
+	b.t.Helper()
+	if err := b.client.ProduceSync(b.t.Context(), &kgo.Record{Topic: "events", Key: []byte("k"), Value: []byte(value)}).FirstErr(); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -285,9 +300,7 @@ func TestBadRecordsGoToTheDeadLetters(t *testing.T) {
 	b.produce(0, 10, 1)
 	bad := []string{`{"id":"broken"`, `{"id":"x","time":"2026-01-01T00:00:00Z","type":"click","payload":{"n":"many"}}`}
 	for _, v := range bad {
-		if err := b.client.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Key: []byte("k"), Value: []byte(v)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		b.raw(v)
 	}
 	b.produce(10, 20, 1)
 	s := newShelf()

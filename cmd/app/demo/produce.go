@@ -125,18 +125,6 @@ func (p *producer) progress() int {
 	return p.sent
 }
 
-// ends are the next offsets of the partitions.
-func (p *producer) ends() (out [partitions]int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, a := range p.acked {
-		if len(a) > 0 {
-			out[i] = a[len(a)-1].next
-		}
-	}
-	return out
-}
-
 // delays gives, for records [first, next) of a partition that have become rows
 // at a time, how long each part of them took.
 func (p *producer) delays(partition int, first, next int64, at time.Time, each func(d time.Duration, n int64)) {
