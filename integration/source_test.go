@@ -25,6 +25,7 @@ func TestSource(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *stack.KafkaServer){
 		"security": sourceSecurity, "transactions": sourceTransactions, "too large metadata": sourceMetadata,
 		"static member": sourceStatic, "codes": sourceCodes, "large": sourceLarge,
+		"new topic": sourceNewTopic, "truncated": sourceTruncated,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, k) })
 	}
@@ -263,6 +264,59 @@ func sourceStatic(t *testing.T, k *stack.KafkaServer) {
 		if !errors.As(old.Err(), &ke) || ke.Code != 82 {
 			t.Fatal(old.Err())
 		}
+	}
+}
+
+// A static member whose topics have changed is not left with what it had.
+func sourceNewTopic(t *testing.T, k *stack.KafkaServer) {
+	sourceTopic(t, k, "first", 2)
+	sourceTopic(t, k, "second", 3)
+	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
+	member := func(topics ...string) *source.Member {
+		return source.NewMember(c, source.MemberOptions{Group: "new-topic", InstanceID: "pod-0", Topics: topics,
+			Layout: func(context.Context) (ls []source.Layout, err error) {
+				for _, topic := range topics {
+					ls = append(ls, source.Layout{Topic: topic, Partitions: 2, Width: 1})
+				}
+				return ls, nil
+			}})
+	}
+	before := member("first")
+	if g := sourceJoin(t, before); len(g.Slots()) != 2 {
+		t.Fatal(g.Slots())
+	}
+	if err := before.Leave(sourceLimit(t, 5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	after := member("first", "second")
+	if g := sourceJoin(t, after); len(g.Slots()) != 4 {
+		t.Fatal(g.Slots())
+	}
+	if err := after.Remove(sourceLimit(t, 5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The broker is asked whether it still has what was read, by the epoch; a newer one than its own it cannot have.
+func sourceTruncated(t *testing.T, k *stack.KafkaServer) {
+	sourceTopic(t, k, "truncated", 1)
+	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
+	ctx := sourceLimit(t, 20*time.Second)
+	if err := c.Produce(ctx, "truncated", 0, []source.ProduceRecord{{Value: []byte("a")}, {Value: []byte("b")}}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := c.Describe(ctx, "truncated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := source.FetchRequest{Topic: "truncated", Offset: 1, MaxBytes: 1000, CheckEpoch: true, LastEpoch: d.Topics["truncated"].Partitions[0].LeaderEpoch}
+	if got, err := c.Fetch(ctx, f, nil); err != nil || len(got.Batches) == 0 {
+		t.Fatal(err)
+	}
+	f.LastEpoch += 5
+	var te *source.TruncatedError
+	if _, err := c.Fetch(ctx, f, nil); !errors.As(err, &te) {
+		t.Fatal(err)
 	}
 }
 

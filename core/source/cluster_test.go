@@ -206,6 +206,31 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
+func TestTruncated(t *testing.T) {
+	noLeaks(t)
+	k := fake(t)
+	c := open(t, k)
+	k.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		asked := r.(*kmsg.FetchRequest).Topics[0].Partitions[0]
+		if asked.LastFetchedEpoch != 4 {
+			t.Error("asked about epoch", asked.LastFetchedEpoch)
+		}
+		res := r.ResponseKind().(*kmsg.FetchResponse)
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 3, 70
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic = "events"
+		topic.Partitions = append(topic.Partitions, p)
+		res.Topics = append(res.Topics, topic)
+		return res, nil, true
+	})
+	_, err := c.Fetch(deadline(t), FetchRequest{Topic: "events", Offset: 100, MaxBytes: 1000, CheckEpoch: true, LastEpoch: 4}, nil)
+	var te *TruncatedError
+	if !errors.As(err, &te) || *te != (TruncatedError{Topic: "events", Offset: 100, End: 70, Epoch: 3}) {
+		t.Fatal(err)
+	}
+}
+
 func TestProduce(t *testing.T) {
 	noLeaks(t)
 	k := fake(t)

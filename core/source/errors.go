@@ -112,6 +112,19 @@ func (e *OutOfRangeError) Error() string {
 	return fmt.Sprintf("kafka: offset %d of %s/%d is outside of the log [%d, %d)", e.Offset, e.Topic, e.Partition, e.LogStart, e.End)
 }
 
+// TruncatedError says that the log before an offset is not the one that was read: it agrees at most up to End, where Epoch ends. Both
+// are -1 where the broker knows nothing of the epoch.
+type TruncatedError struct {
+	Topic       string
+	Partition   int32
+	Offset, End int64
+	Epoch       int32
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("kafka: %s/%d before offset %d was cut off and written anew: it ends at %d in epoch %d", e.Topic, e.Partition, e.Offset, e.End, e.Epoch)
+}
+
 // retriable says whether a failed step of the membership is worth another try.
 func retriable(err error) bool {
 	var ke *KafkaError

@@ -16,6 +16,10 @@ type FetchRequest struct {
 	Offset    int64
 	MaxBytes  int32         // aimed at; the first batch comes whole even if it is larger
 	MaxWait   time.Duration // how long the broker may wait for a first byte
+	// CheckEpoch makes the broker compare its log with LastEpoch, the leader epoch of the record before Offset. If that part of the log was
+	// cut off and written anew, which an unclean leader election does, Fetch fails with a *TruncatedError. Brokers before 2.7 do not check.
+	CheckEpoch bool
+	LastEpoch  int32
 }
 
 // Fetched is one answer. Batches and the reader's records alias Buf.
@@ -63,6 +67,9 @@ func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetche
 		c.leaderError(f.Topic, f.Partition, p.ErrorCode, nil)
 		return none, &KafkaError{Code: p.ErrorCode, Request: "Fetch", Object: what}
 	}
+	if d := p.DivergingEpoch; d.Epoch >= 0 || d.EndOffset >= 0 {
+		return none, &TruncatedError{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Epoch: d.Epoch, End: d.EndOffset}
+	}
 	out := Fetched{Batches: p.RecordBatches, HighWatermark: p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset, Buf: buf}
 	for _, a := range p.AbortedTransactions {
 		out.Aborted = append(out.Aborted, Aborted{a.ProducerID, a.FirstOffset})
@@ -79,6 +86,9 @@ func fetchMessage(f FetchRequest, epoch int32) *kmsg.FetchRequest {
 	req.SessionID, req.SessionEpoch = 0, -1 // no session: it would tie all partitions to one connection
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = f.Partition, epoch, f.Offset, f.MaxBytes
+	if f.CheckEpoch {
+		p.LastFetchedEpoch = f.LastEpoch
+	}
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = f.Topic
 	t.Partitions = append(t.Partitions, p)
@@ -95,6 +105,9 @@ func (c *Cluster) outOfRange(ctx context.Context, f FetchRequest) error {
 	}
 	if end, err := c.listOffset(ctx, f.Topic, f.Partition, int64(Latest), uncommitted); err == nil {
 		e.End = end
+	}
+	if f.CheckEpoch && e.LogStart <= f.Offset && f.Offset <= e.End {
+		return &TruncatedError{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Epoch: -1, End: -1} // no such epoch any more
 	}
 	return e
 }

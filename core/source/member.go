@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -43,6 +44,7 @@ type Member struct {
 	id    string // given by the coordinator; empty before, and after an ended membership
 	gen   *Generation
 	claim claim // what the latest generation owned
+	asked bool  // whether outdated was looked at
 }
 
 // NewMember does not connect.
@@ -78,7 +80,14 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		g, err := m.try(ctx)
 		if err == nil {
 			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
-			return g, nil
+			if !m.outdated(g) {
+				return g, nil
+			}
+			m.log.Info("asking for an assignment with all topics")
+			if err := m.finish(ctx, ErrRejoined); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if ctx.Err() != nil || !m.again(err) {
 			return nil, err
@@ -98,6 +107,18 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		}
 		pause = min(2*pause, 2*time.Second)
 	}
+}
+
+// outdated says, once, that the assignment is from before our topics changed: Kafka gives a static member that comes back what it had and
+// starts no rebalance. Joining again does, since the claim has changed. The leader may not know the topic either; then others have to come.
+func (m *Member) outdated(g *Generation) bool {
+	if m.o.InstanceID == "" || m.asked {
+		return false
+	}
+	m.asked = true
+	return slices.ContainsFunc(m.o.Topics, func(topic string) bool {
+		return !slices.ContainsFunc(g.share.layouts, func(l Layout) bool { return l.Topic == topic })
+	})
 }
 
 // again says whether a failed try is worth another one, and forgets the member id where the coordinator has.
