@@ -1,0 +1,254 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/sinks"
+)
+
+// result is what one run of the program gave.
+type result struct {
+	code     int
+	out, err string
+}
+
+// sluice runs the program with the sinks that come with it.
+func sluice(t *testing.T, args ...string) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := app.Run(t.Context(), args, strings.NewReader(""), &out, &err, sinks.All())
+	return result{code, out.String(), err.String()}
+}
+
+// want checks the exit code and that each stream holds a text; "" for nothing
+// at all.
+func (r result) want(t *testing.T, code int, out, err string) {
+	t.Helper()
+	if r.code != code || !strings.Contains(r.out, out) || !strings.Contains(r.err, err) || out == "" && r.out != "" || err == "" && r.err != "" {
+		t.Errorf("exit code %d, want %d\nstdout, want %q:\n%s\nstderr, want %q:\n%s", r.code, code, out, r.out, err, r.err)
+	}
+	if strings.Contains(r.out+r.err, "goroutine") {
+		t.Errorf("a stack trace:\n%s%s", r.out, r.err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	sluice(t).want(t, 2, "", "Usage: sluice COMMAND")
+	sluice(t, "help").want(t, 0, "describe  explain a type of sink", "")
+	sluice(t, "--help").want(t, 0, "Exit codes: 0 done, 1 failed, 2 wrong usage", "")
+	sluice(t, "chekc").want(t, 2, "", `unknown command "chekc"; did you mean check?`)
+	sluice(t, "zzz").want(t, 2, "", `unknown command "zzz"; sluice help lists them`)
+	sluice(t, "help", "zzz").want(t, 2, "", `unknown command "zzz"`)
+	sluice(t, "check", "--conect").want(t, 2, "", "check: unknown flag --conect; did you mean --connect?")
+	sluice(t, "check", "--zzz").want(t, 2, "", "check: unknown flag --zzz; see sluice help check")
+	sluice(t, "check", "-c").want(t, 2, "", "flag needs an argument: -c")
+	sluice(t, "check", "-c", "").want(t, 2, "", "an empty path")
+	sluice(t, "check", "streams.yaml").want(t, 2, "", "check takes no arguments; say -c streams.yaml")
+	sluice(t, "sinks", "files").want(t, 2, "", "sluice describe files explains a type")
+	sluice(t, "version").want(t, 0, "sluice ", "")
+	sluice(t, "--version", "--json").want(t, 0, `"version": `, "")
+}
+
+// Every subcommand explains itself, with an example to copy.
+func TestHelpOfEveryCommand(t *testing.T) {
+	_, list, _ := strings.Cut(sluice(t, "help").out, "COMMAND [FLAGS]\n\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	if strings.Count(list, "\n") < 3 {
+		t.Fatalf("commands:\n%s", list)
+	}
+	for _, line := range strings.Split(list, "\n") {
+		name := strings.Fields(line)[0]
+		byHelp, byFlag := sluice(t, "help", name), sluice(t, name, "-h")
+		if byHelp != byFlag || byHelp.code != 0 || !strings.Contains(byHelp.out, "Usage: sluice "+name) || strings.Count(byHelp.out, "sluice "+name) < 2 {
+			t.Errorf("help of %s: exit code %d\n%s%s", name, byHelp.code, byHelp.out, byHelp.err)
+		}
+	}
+}
+
+func TestSinksAndDescribe(t *testing.T) {
+	sluice(t, "sinks").want(t, 0, "TYPE ", "")
+	sluice(t, "describe").want(t, 2, "", "describe takes one type; sluice sinks lists them")
+	sluice(t, "describe", "fils").want(t, 2, "", `unknown type of sink "fils"; did you mean files?`)
+	sluice(t, "describe", "zzzz").want(t, 2, "", `unknown type of sink "zzzz"; sluice sinks lists them`)
+	var types []struct{ Type, Delivery, Summary string }
+	decode(t, sluice(t, "sinks", "--json").out, &types)
+	if len(types) != len(sinks.All()) {
+		t.Errorf("%d types, want %d", len(types), len(sinks.All()))
+	}
+	for _, s := range sinks.All() {
+		text := sluice(t, "describe", s.Type)
+		text.want(t, 0, s.Summary, "")
+		for _, part := range []string{"Delivery ", "Fields ", "Example:", "sink: "} {
+			if !strings.Contains(text.out, part) {
+				t.Errorf("describe %s lacks %q:\n%s", s.Type, part, text.out)
+			}
+		}
+		var about struct {
+			Type, Delivery, Example string
+			Kinds                   []string
+			Options                 []struct{ Path, Type, Default string }
+		}
+		decode(t, sluice(t, "describe", "--json", s.Type).out, &about)
+		if about.Type != s.Type || about.Delivery != s.Delivery.String() || len(about.Kinds) != len(s.Kinds) || about.Example != string(s.Example) {
+			t.Errorf("describe %s --json: %+v", s.Type, about)
+		}
+		// Each option is explained by the example.
+		for _, o := range about.Options {
+			key := o.Path[strings.LastIndexByte(o.Path, '.')+1:] + ":"
+			if !strings.Contains(about.Example, key) {
+				t.Errorf("the example of %s lacks the option %s", s.Type, o.Path)
+			}
+		}
+	}
+}
+
+func decode(t *testing.T, text string, to any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), to); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+}
+
+// streams is a stream of JSON events for the examples and the tests of check.
+// Nobody listens at its broker's port.
+const streams = `
+streams:
+  events:
+    kafka: {brokers: "127.0.0.1:9", topics: events, group: g}
+    format: json
+    types:
+      payload.cost: decimal(18,6)
+      payload.amount: decimal(18,6)
+      payload.campaign_id: int
+    dead_letters: {topic: events.dead}
+`
+
+// folder writes files into a folder and makes it the current one.
+func folder(t *testing.T, files map[string]string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The example of every sink is a configuration without a mistake.
+func TestExamples(t *testing.T) {
+	for _, s := range sinks.All() {
+		t.Run(s.Type, func(t *testing.T) {
+			t.Setenv("DB_PASSWORD", "x")
+			folder(t, map[string]string{"streams.yaml": streams, "example.yaml": string(s.Example)})
+			sluice(t, "check").want(t, 0, s.Type, "")
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := `
+sink: a
+from: events
+where: type == "click"
+fields: {id: id, cost: payload.cost}
+files: {dir: out}
+---
+sink: b
+from: events
+fields: all
+start: latest
+batch: {rows: 10}
+stdout:
+`
+	folder(t, map[string]string{"streams.yaml": streams, "sinks/a.yaml": good})
+	r := sluice(t, "check")
+	r.want(t, 0, "a     events  files   2       ", "")
+	r.want(t, 0, "sink b: at least once: after a crash rows may come twice", "")
+	if sluice(t, "check", "-c", "streams.yaml", "-c", "sinks") != r || sluice(t, "check", "-c", ".") != r {
+		t.Errorf("-c gives something else")
+	}
+	var report struct {
+		OK       bool
+		Problems []any
+		Sinks    []struct {
+			Name, Delivery string
+			Fields         []struct{ Name, Type string }
+		}
+	}
+	decode(t, sluice(t, "check", "--json").out, &report)
+	if !report.OK || len(report.Problems) != 0 || len(report.Sinks) != 2 || report.Sinks[0].Fields[1].Type != "decimal(18,6)" || report.Sinks[0].Delivery != "replay" {
+		t.Errorf("--json: %+v", report)
+	}
+	if _, err := os.Stat("out"); err == nil {
+		t.Errorf("check without --connect has written something")
+	}
+	// With --connect the folder is made; the broker is not there.
+	r = sluice(t, "check", "--connect")
+	r.want(t, 1, "ok: sink a: files\n", "")
+	r.want(t, 1, "failed: stream events: Kafka: ", "")
+}
+
+func TestCheckFindsMistakes(t *testing.T) {
+	folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nwhere: payload.cots > 0\nfeilds: all\nfiles: {dir: out}\n"})
+	sluice(t, "check").want(t, 2, "", "a.yaml:15:1: feilds: unknown option; did you mean fields?\n   15 | feilds\n      | ^^^^^^\nsluice: 1 mistake in the configuration\n")
+	folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nwhere: payload.cots > 0\nfields: all\nfiles: {dir: out}\n"})
+	sluice(t, "check").want(t, 2, "", "a.yaml:14:8: where: ")
+	r := sluice(t, "check", "--json")
+	r.want(t, 2, `"ok": false`, "")
+	var report struct {
+		Problems []struct {
+			File, Path   string
+			Line, Column int
+		}
+	}
+	decode(t, r.out, &report)
+	if len(report.Problems) != 1 || report.Problems[0].Line != 14 || report.Problems[0].Column != 8 || report.Problems[0].Path != "where" {
+		t.Errorf("--json: %+v", report)
+	}
+	folder(t, map[string]string{"readme": ""})
+	sluice(t, "check").want(t, 2, "", "no *.yaml or *.yml file in this folder")
+	sluice(t, "check", "-c", "nosuch").want(t, 2, "", "nosuch: does not exist")
+}
+
+// What only a registry knows is not passed off as checked.
+func TestCheckSaysWhatItDidNotCheck(t *testing.T) {
+	folder(t, map[string]string{"a.yaml": `
+streams: {e: {kafka: {brokers: "127.0.0.1:9", topics: t, group: g}, format: avro, registry: {url: "http://127.0.0.1:9", username: u, password: hunter2}}}
+---
+sink: a
+from: e
+fields: {x: nosuch}
+files: {dir: out}
+`})
+	r := sluice(t, "check")
+	r.want(t, 0, "not checked: the fields of the sinks of e: their types are in the registry; --connect asks it", "warning: the secret itself stands in the file")
+	r = sluice(t, "check", "--connect")
+	r.want(t, 1, "failed: stream e: registry: ", "warning")
+	if strings.Contains(r.out+r.err, "hunter2") {
+		t.Errorf("shows the password:\n%s%s", r.out, r.err)
+	}
+	// A mistake of the schema file has its place.
+	folder(t, map[string]string{"e.avsc": "{}", "a.yaml": "streams: {e: {kafka: {brokers: k:1, topics: t, group: g}, format: avro, schema: e.avsc}}"})
+	sluice(t, "check").want(t, 2, "", "a.yaml:1:11: streams.e: ")
+}
+
+// A check that is told to stop does, and does not say that all is well.
+func TestCheckIsCancelled(t *testing.T) {
+	folder(t, map[string]string{"a.yaml": streams})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, err bytes.Buffer
+	if code := app.Run(ctx, []string{"check", "--connect"}, strings.NewReader(""), &out, &err, sinks.All()); code != 1 {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), err.String())
+	}
+}

@@ -1,0 +1,88 @@
+package app_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// TestMain turns this test program into sluice where a test starts it again.
+func TestMain(m *testing.M) {
+	if how := os.Getenv("SLUICE_TEST_SINK"); how != "" {
+		app.Main(waiting(how))
+	}
+	os.Exit(m.Run())
+}
+
+// waiting is a sink whose Open waits for the end of its context, or for ever.
+func waiting(how string) sink.Spec {
+	return sink.Spec{
+		Type: "waiting", Delivery: sink.AtLeastOnce, Kinds: record.Kinds(), Options: func() sink.Options { return &noOptions{} },
+		Open: func(ctx context.Context, _ sink.Config) (sink.Sink, error) {
+			os.Stdout.WriteString("opening\n")
+			if how == "for ever" {
+				select {}
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}
+}
+
+type noOptions struct{}
+
+func (*noOptions) Validate() error { return nil }
+
+// The first SIGTERM or SIGINT ends the context, so that the command can finish;
+// a second one ends the process at once.
+func TestSignals(t *testing.T) {
+	f := func(how string, signals ...os.Signal) {
+		t.Helper()
+		folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nfields: all\nwaiting:\n"})
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var messages bytes.Buffer
+		c := exec.Command(self, "check", "--connect")
+		c.Env = append(os.Environ(), "SLUICE_TEST_SINK="+how)
+		c.Stderr = &messages
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+		defer kill.Stop()
+		lines := bufio.NewReader(out)
+		if line, err := lines.ReadString('\n'); line != "opening\n" {
+			t.Errorf("%s: got %q, %v\n%s", how, line, err, messages.String())
+		}
+		for _, s := range signals {
+			c.Process.Signal(s)
+			time.Sleep(100 * time.Millisecond)
+		}
+		io.Copy(io.Discard, lines)
+		var exit *exec.ExitError
+		if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(messages.String(), "a second signal ends at once") {
+			t.Errorf("%s, %v: %v\n%s", how, signals, err, messages.String())
+		}
+	}
+	f("until told", syscall.SIGTERM)
+	f("until told", syscall.SIGINT)
+	f("for ever", syscall.SIGTERM, syscall.SIGINT)
+}
