@@ -1,0 +1,72 @@
+package plan_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
+)
+
+// FuzzExpr compiles any text as where, as a field, as a cast and as an
+// aggregate. It must never panic or take long, every problem must point into
+// its text, and what compiles must run over events.
+func FuzzExpr(f *testing.F) {
+	for _, s := range []string{
+		`type in ["impression", "click"] and payload.campaign_id > 0`, `type == "deposit" ? payload.items[0].price : -payload.cost`, `(payload.campaign_id ?? 0) % 7 != 3`,
+		`decimal(payload.price, 18, 6) * 1.5e2 / payload.cost`, `truncate(time, "day") >= "2026-01-01T00:00:00Z"`, `not (lower(payload.country) startsWith 'é')`, `a ?: b ?: c`, `1 < 2 < 3`, `string(json(payload.tags))`,
+		`round(abs(payload.cost), 2)`, `int(payload.raw) + 0x1F`, `sum(x) | abs()`, `payload?.labels["k"]`, "((((", `b"\xff" == payload.key`, "last(i, t)", `timestamp(payload.clicks, "ns")`, `payload.items[-1]`,
+	} {
+		f.Add(s, "decimal(10,2)")
+	}
+	e := adEvents(f)
+	e.untyped = "payload.extra"
+	a := author{rand.New(rand.NewPCG(1, 2))}
+	events := make([]row, 70)
+	for i := range events {
+		events[i] = a.event()
+	}
+	f.Fuzz(func(t *testing.T, text, as string) {
+		start := time.Now()
+		spec := plan.Spec{
+			Where:     text,
+			Fields:    []plan.Field{{Name: "f", Expr: text}, {Name: "g", Expr: text, As: as}, {Name: "i", Expr: "payload.campaign_id"}, {Name: "t", Expr: "time"}},
+			Aggregate: &plan.Aggregate{By: []string{"i"}, Columns: []plan.Column{{Name: "c", Expr: text}, {Name: "m", Expr: "max(t)"}}},
+		}
+		_, problems := plan.Compile(spec, e)
+		for _, p := range problems {
+			if p.Offset < 0 || p.Offset > max(len(text), len(as)) || p.Message == "" || !utf8.ValidString(p.Message) && utf8.ValidString(text) && utf8.ValidString(as) {
+				t.Fatalf("%q: %+v", text, p)
+			}
+		}
+		for _, s := range []plan.Spec{{Where: text, Fields: spec.Fields[2:]}, {Fields: spec.Fields[:1]}, {Fields: spec.Fields[1:2]}} {
+			if p, problems := plan.Compile(s, e); p != nil {
+				runOver(t, a, p, events)
+			} else if len(problems) == 0 {
+				t.Fatalf("%q: neither a plan nor a problem", text)
+			}
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Fatalf("%q took %v", text, d)
+		}
+	})
+}
+
+func runOver(t *testing.T, a author, p *plan.Plan, events []row) {
+	r, err := p.NewProjector(p.Wants())
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := a.decode(p.Wants(), events, 0)
+	dst := record.NewChunk(p.Rows())
+	filtered, err := r.Project(dst, src, src.First, src.Next, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filtered+dst.Rows()+len(dst.Bad) != len(events) {
+		t.Fatalf("%d filtered, %d rows, %d bad of %d", filtered, dst.Rows(), len(dst.Bad), len(events))
+	}
+	checkColumns(t, dst)
+}

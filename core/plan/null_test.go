@@ -1,0 +1,197 @@
+package plan_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
+)
+
+// run evaluates one expression over one event, as a field.
+func run(t testing.TB, e plan.Events, text, as string, event row) (value any, typ record.Type, reason string) {
+	t.Helper()
+	p := mustCompile(t, plan.Spec{Fields: []plan.Field{{Name: "f", Expr: text, As: as}}}, e)
+	r, err := p.NewProjector(p.Wants())
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := record.NewChunk(&record.Schema{})
+	for _, w := range p.Wants() {
+		c := record.NewColumn(w.Type)
+		v := event[w.Path.String()]
+		if text, ok := v.(string); ok && w.Type.Kind == record.Decimal {
+			d, err := record.ParseDec([]byte(text), 38, int(w.Type.Scale))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.AppendDec(d)
+		} else {
+			store(c, v)
+		}
+		src.Columns = append(src.Columns, *c)
+	}
+	src.Offsets, src.Times, src.Next = []int64{0}, []int64{0}, 1
+	dst := record.NewChunk(p.Rows())
+	if _, err := r.Project(dst, src, 0, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	typ = p.Rows().Fields[0].Type
+	if len(dst.Bad) > 0 {
+		return bad{}, typ, dst.Bad[0].Reason
+	}
+	return load(&dst.Columns[0], 0), typ, ""
+}
+
+// All connectives over all states of their arguments: T and F, N for null, B
+// for bad. Bad counts only where it is reached from the left.
+func TestThreeValuedLogic(t *testing.T) {
+	e := typed(t, "a", "bool", "b", "bool", "c", "bool", "z", "int", "one", "int")
+	states := map[byte]string{'T': "(one == 1)", 'F': "(one == 2)", 'N': "(z == 1)", 'B': "(1 / (one - 1) == 1)"}
+	event := row{"one": int64(1), "z": nil}
+	for _, table := range []struct{ op, rows string }{
+		{"and", "TT=T TF=F TN=N TB=B FT=F FF=F FN=F FB=F NT=N NF=F NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"or", "TT=T TF=T TN=T TB=T FT=T FF=F FN=N FB=B NT=T NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"==", "TT=T TF=F TN=N TB=B FT=F FF=T FN=N FB=B NT=N NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"!=", "TT=F TF=T TN=N TB=B FT=T FF=F FN=N FB=B NT=N NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"??", "TT=T TF=T TN=T TB=T FT=F FF=F FN=F FB=F NT=T NF=F NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"not", "T=F F=T N=N B=B"},
+		{"nil", "T=F F=F N=T B=B"},
+		{"?:", "TTF=T TFT=F TNF=N TBF=B FTF=F FTN=N FTB=B NTF=F NFT=T NTN=N BTT=B"},
+	} {
+		for entry := range strings.FieldsSeq(table.rows) {
+			args, want, _ := strings.Cut(entry, "=")
+			text := ""
+			switch table.op {
+			case "not":
+				text = "not " + states[args[0]]
+			case "nil":
+				text = states[args[0]] + " == nil"
+			case "?:":
+				text = states[args[0]] + " ? " + states[args[1]] + " : " + states[args[2]]
+			default:
+				text = states[args[0]] + " " + table.op + " " + states[args[1]]
+			}
+			v, _, _ := run(t, e, text, "", event)
+			got := map[any]string{true: "T", false: "F", nil: "N", bad{}: "B"}[v]
+			if got != want {
+				t.Errorf("%s %s is %s instead of %s", table.op, args, got, want)
+			}
+		}
+	}
+}
+
+// Every function and operator gives null for a null, whichever argument it is.
+func TestNullPassesThrough(t *testing.T) {
+	e := typed(t, "i", "int", "u", "uint", "f", "float", "d", "decimal(10,2)", "s", "string", "t", "timestamp", "y", "bytes", "l", "list(int)", "j", "json", "b", "bool",
+		"i1", "int", "s1", "string")
+	event := row{"i1": int64(3), "s1": "x"}
+	for _, text := range []string{
+		"i + i1", "i1 + i", "i1 - i", "i1 * i", "i1 / i", "i1 % i", "-i", "abs(i)", "u + 1", "f * 2.5", "f / f", "d + 1", "d / d", "-d", "round(d, 1)",
+		"i == i1", "i1 != i", "i < 1", "f >= f", "d <= 1.5", "s > 'a'", "t == t", "y == b'x'", "b == true", "i in [1, 2]", "s in ['a']", "i1 in [i]", "i not in [1]",
+		"s + s1", "s1 + s", "s startsWith s1", "s1 contains s", "s endsWith 'x'", "lower(s)", "upper(s)", "trim(s)", "len(s)", "len(y)", "len(l)",
+		"year(t)", "truncate(t, 'day')", "int(s)", "uint(i)", "float(d)", "decimal(i, 20, 2)", "string(i)", "string(l)", "bytes(s)", "json(i)", "json(l)", "timestamp(s)", "timestamp(i, 's')", "bool(j)", "int(j)", "string(j)",
+		"b ? i : i", "i ?? i", "b and b", "not b",
+	} {
+		if v, _, reason := run(t, e, text, "", event); v != nil {
+			t.Errorf("%s is %v %s instead of nil", text, v, reason)
+		}
+	}
+	for text, want := range map[string]bool{"i == nil": true, "i != nil": false, "i1 == nil": false, "i1 != nil": true, "nil == i": true, "(i ?? i1) == nil": false, "l == nil": true, "(i + 1) == nil": true, "nil == nil": true, "nil != nil": false} {
+		if v, _, _ := run(t, e, text, "", event); v != want {
+			t.Errorf("%s is %v", text, v)
+		}
+	}
+}
+
+// What each cast makes of a value; ! and the cause where it makes the row bad.
+func TestCasts(t *testing.T) {
+	for _, c := range []struct {
+		from  string
+		value any
+		as    string
+		want  string
+	}{
+		{"int", int64(7), "decimal(10,2)", "7.00"}, {"int", int64(12345), "decimal(4,0)", "!out of range"}, {"int", int64(math.MinInt64), "decimal(38,19)", "-9223372036854775808.0000000000000000000"},
+		{"int", int64(-1), "uint", "!not an integer of 0 or more"}, {"uint", uint64(1 << 63), "int", "!out of range"}, {"uint", uint64(math.MaxUint64), "decimal(20,0)", "18446744073709551615"},
+		{"int", int64(1700000000), "timestamp(s)", "2023-11-14T22:13:20Z"}, {"int", int64(1700000000123), "timestamp(ms)", "2023-11-14T22:13:20.123Z"},
+		{"int", int64(-1), "timestamp(us)", "1969-12-31T23:59:59.999999Z"}, {"int", int64(-1), "timestamp(ns)", "1969-12-31T23:59:59.999999Z"}, {"int", int64(1999), "timestamp(ns)", "1970-01-01T00:00:00.000001Z"},
+		{"int", int64(math.MaxInt64), "timestamp(s)", "!out of range"},
+		{"decimal(18,6)", "1700000000.123456", "timestamp(s)", "2023-11-14T22:13:20.123456Z"}, {"decimal(20,9)", "-0.000000001", "timestamp(s)", "1969-12-31T23:59:59.999999Z"},
+		{"string", "1700000000.5", "timestamp(s)", "2023-11-14T22:13:20.5Z"}, {"string", "12.3", "timestamp(ms)", "1970-01-01T00:00:00.0123Z"}, {"json", `"1700000000"`, "timestamp(s)", "2023-11-14T22:13:20Z"}, {"json", `1.7e9`, "timestamp(s)", "2023-11-14T22:13:20Z"},
+		{"string", "2024-02-29T12:00:00.123456789+02:00", "timestamp", "2024-02-29T10:00:00.123456Z"}, {"string", "1969-12-31T23:59:59.9999999Z", "timestamp", "1969-12-31T23:59:59.999999Z"},
+		{"string", "2023-02-29T12:00:00Z", "timestamp", "!not an RFC 3339 time"}, {"string", "2024-01-01", "timestamp", "!not an RFC 3339 time"}, {"json", `"2024-01-01T00:00:00Z"`, "timestamp", "2024-01-01T00:00:00Z"}, {"json", `5`, "timestamp", "!not an RFC 3339 time"},
+		{"decimal(10,4)", "1.5000", "decimal(10,2)", "1.50"}, {"decimal(10,4)", "1.5050", "decimal(10,2)", "!digits would be lost"}, {"decimal(10,4)", "999999", "decimal(10,8)", "!out of range"}, {"decimal(10,4)", "999999", "decimal(5,0)", "!out of range"},
+		{"decimal(10,4)", "12", "int", "12"}, {"decimal(10,4)", "12.5", "int", "!not an integer"}, {"decimal(38,0)", "99999999999999999999", "int", "!out of range"}, {"decimal(10,4)", "0.1", "float", "0.1"},
+		{"float", 0.125, "decimal(10,2)", "0.12"}, {"float", 0.375, "decimal(10,2)", "0.38"}, {"float", 1.005, "decimal(10,2)", "1.00"}, {"float", -2.5, "decimal(10,0)", "-2"}, {"float", 1e300, "decimal(38,0)", "!out of range"}, {"float", math.NaN(), "decimal(38,0)", "!not a finite number"},
+		{"float", 1e3, "int", "1000"}, {"float", 1.5, "int", "!not an integer"}, {"float", 1e19, "int", "!out of range"}, {"float", 1e19, "uint", "10000000000000000000"}, {"float", math.Inf(-1), "int", "!not a finite number"}, {"float", -0.5, "uint", "!not an integer"},
+		{"int", int64(1<<53 + 1), "float", "9007199254740992"}, {"uint", uint64(3), "float", "3"},
+		{"string", "12", "int", "12"}, {"string", "-1.2e1", "int", "-12"}, {"string", "12.5", "int", "!not an integer"}, {"string", "", "int", "!not an integer"}, {"string", " 1", "int", "!not an integer"}, {"string", "1e30", "int", "!out of range"},
+		{"string", "1.50", "decimal(10,2)", "1.50"}, {"string", "1.505", "decimal(10,2)", "!digits would be lost"}, {"string", "x", "decimal(10,2)", "!not a number"},
+		{"string", "2.5e-3", "float", "0.0025"}, {"string", "NaN", "float", "!not a number"}, {"string", "0x10", "float", "!not a number"}, {"string", "1_0", "float", "!not a number"}, {"string", "1e999", "float", "!out of range"}, {"string", "", "float", "!not a number"},
+		{"string", "true", "bool", "true"}, {"string", "True", "bool", "!not true or false"}, {"json", "false", "bool", "false"}, {"json", "0", "bool", "!not true or false"},
+		{"json", " 5 ", "int", "5"}, {"json", "null", "int", "nil"}, {"json", "[1]", "int", "!not a single value"}, {"json", `{"a":1}`, "float", "!not a single value"}, {"json", "1.25", "decimal(10,2)", "1.25"}, {"json", `"1.25"`, "float", "1.25"}, {"json", "", "int", "!not a single value"},
+		{"json", `"a\"b\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800x"`, "string", "a\"b\\/\b\f\n\r\té😀\ufffdx"}, {"json", `"plain"`, "string", "plain"}, {"json", `[1, "a"]`, "string", `[1, "a"]`}, {"json", "null", "string", "nil"}, {"json", `"\u12"`, "string", "!not a single value"}, {"json", `"\x"`, "string", "!not a single value"}, {"json", `"a\`, "string", "!not a single value"}, {"json", `"\ud800\`, "string", "!not a single value"},
+		{"json", " 1", "json", " 1"},
+		{"int", int64(-5), "string", "-5"}, {"uint", uint64(5), "string", "5"}, {"bool", true, "string", "true"}, {"decimal(10,4)", "1.5", "string", "1.5000"}, {"bytes", "ab", "string", "ab"}, {"bytes", "\xff", "string", "!not UTF-8"}, {"string", "a", "bytes", "a"},
+		{"float", 1.0, "string", "1"}, {"float", 1e21, "string", "1e+21"}, {"float", 1e-7, "string", "1e-07"}, {"float", math.Inf(1), "string", "+Inf"}, {"float", 123456789.5, "string", "123456789.5"},
+		{"int", int64(5), "json", "5"}, {"string", "a\"\\\n\r\t\x01é", "json", `"a\"\\\n\r\t\u0001é"`}, {"bytes", "\xff\x00", "json", `"/wA="`}, {"float", math.NaN(), "json", "!not a finite number"}, {"float", 0.5, "json", "0.5"}, {"bool", false, "json", "false"}, {"uint", uint64(5), "json", "5"}, {"decimal(10,4)", "1.5", "json", "1.5000"},
+	} {
+		e := typed(t, "x", c.from)
+		v, typ, reason := run(t, e, "x", c.as, row{"x": c.value})
+		got := "nil"
+		switch {
+		case v == (bad{}):
+			cause, ok := strings.CutPrefix(reason, "field f: ")
+			if !ok {
+				t.Errorf("%s as %s: reason %q", c.from, c.as, reason)
+			}
+			got = "!" + cause
+			if text, ok := c.value.(string); ok && len(text) > 3 && strings.Contains(reason, text) {
+				t.Errorf("%s as %s: the reason %q holds the value", c.from, c.as, reason)
+			}
+		case v != nil && typ.Kind == record.Timestamp, v != nil && typ.Kind == record.Decimal, v != nil && typ.Kind == record.Float:
+			inner, _, _ := run(t, typed(t, "x", typ.String()), "string(x)", "", row{"x": v})
+			got = fmt.Sprint(inner)
+		case v != nil:
+			got = fmt.Sprint(v)
+		}
+		if got != c.want {
+			t.Errorf("%s %v as %s is %q instead of %q", c.from, c.value, c.as, got, c.want)
+		}
+	}
+}
+
+// A time that has no text of four digits for its year cannot be written.
+func TestTimesBeyondTheCalendar(t *testing.T) {
+	e := typed(t, "x", "int")
+	if v, _, reason := run(t, e, `string(timestamp(x, "us"))`, "", row{"x": int64(math.MaxInt64)}); v != (bad{}) || reason != `field f: string(timestamp(x, "us")): out of range` {
+		t.Errorf("%v, %s", v, reason)
+	}
+	if v, _, _ := run(t, e, `truncate(timestamp(x, "us"), "day")`, "", row{"x": int64(math.MinInt64)}); v != (bad{}) {
+		t.Errorf("the day of the first microsecond begins at %v", v)
+	}
+}
+
+// Reasons name the part, the expression and the cause, and no value.
+func TestReasons(t *testing.T) {
+	e := typed(t, "a", "int", "b", "int", "s", "string", "d", "decimal(38,0)")
+	huge := strings.Repeat("9", 38)
+	for text, want := range map[string]string{
+		"a + b":                 "field f: a + b: overflow",
+		"(a - 5) * b":           "field f: (a - 5) * b: overflow",
+		"a % (b - b)":           "field f: a % (b - b): division by zero",
+		"int(s) + 1":            "field f: int(s): not an integer",
+		"d * d":                 "field f: d * d: overflow",
+		"d + 1":                 "field f: d + 1: overflow",
+		"decimal(a, 3, 1)":      "field f: out of range",
+		"abs(a) + abs(-(-b-1))": "field f: -(-b - 1): overflow",
+	} {
+		_, _, reason := run(t, e, text, "", row{"a": int64(math.MaxInt64), "b": int64(math.MaxInt64), "s": "secret", "d": huge})
+		if reason != want {
+			t.Errorf("%s: %q instead of %q", text, reason, want)
+		}
+	}
+}
