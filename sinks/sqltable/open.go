@@ -3,6 +3,7 @@ package sqltable
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -81,10 +82,10 @@ func (s *Sink) openPositions(ctx context.Context, name Name) error {
 		}
 	}
 	if t == nil {
-		return sink.Permanent(fmt.Errorf("was created and cannot be seen"))
+		return sink.Permanent(errors.New("was created and cannot be seen"))
 	}
 	if t.Problem != "" {
-		return sink.Permanent(fmt.Errorf("%s", t.Problem))
+		return sink.Permanent(errors.New(t.Problem))
 	}
 	var missing []string
 	for _, want := range positionColumns {
@@ -105,7 +106,7 @@ func (s *Sink) openTarget(ctx context.Context, name Name, c Config) (*target, er
 	}
 	if t == nil {
 		if !c.Options.Create {
-			return nil, sink.Permanent(fmt.Errorf("does not exist, or the user may not see it; create: true makes it"))
+			return nil, sink.Permanent(errors.New("does not exist, or the user may not see it; create: true makes it"))
 		}
 		create, err := s.createTarget(name, c)
 		if err != nil {
@@ -120,9 +121,9 @@ func (s *Sink) openTarget(ctx context.Context, name Name, c Config) (*target, er
 	}
 	switch {
 	case t == nil:
-		return nil, sink.Permanent(fmt.Errorf("was created and cannot be seen"))
+		return nil, sink.Permanent(errors.New("was created and cannot be seen"))
 	case t.Problem != "":
-		return nil, sink.Permanent(fmt.Errorf("%s", t.Problem))
+		return nil, sink.Permanent(errors.New(t.Problem))
 	}
 	target, err := newTarget(s.dialect, s.grammar, name, t, c)
 	if err != nil {
@@ -170,6 +171,9 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 	class, shown := s.dialect.Explain(err)
 	// A cancelled call fails in many ways; the cause is the context.
 	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(shown, cause) {
+			return cause
+		}
 		return fmt.Errorf("%w (%w)", cause, shown)
 	}
 	if class == Mend {

@@ -76,7 +76,7 @@ func (w *writer) sort() {
 		w.order = append(w.order, int32(i))
 	}
 	t := w.s.target
-	slices.SortStableFunc(w.order, func(a, b int32) int {
+	slices.SortFunc(w.order, func(a, b int32) int {
 		for k, i := range t.key {
 			if r := compare(&w.held.Columns[i], int(a), int(b), t.padded[k]); r != 0 {
 				return r
@@ -85,7 +85,7 @@ func (w *writer) sort() {
 		if r := cmp.Compare(w.partition[a], w.partition[b]); r != 0 {
 			return r
 		}
-		return cmp.Compare(w.held.Offsets[a], w.held.Offsets[b])
+		return cmp.Or(cmp.Compare(w.held.Offsets[a], w.held.Offsets[b]), cmp.Compare(a, b))
 	})
 }
 

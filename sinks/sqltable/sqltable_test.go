@@ -19,6 +19,12 @@ func TestAppendTime(t *testing.T) {
 			t.Errorf("%d: got %q, which is %d (%v)", micros, got, back.UnixMicro(), err)
 		}
 	}
+	// Every day of all years, against the standard library.
+	for micros := int64(sqltable.MinTime); micros <= sqltable.MaxTime; micros += sqltable.Day + 11_111 {
+		if got, want := string(sqltable.AppendTime(nil, micros)), time.UnixMicro(micros).UTC().Format("2006-01-02 15:04:05.000000"); got != want {
+			t.Fatalf("%d: got %s, want %s", micros, got, want)
+		}
+	}
 	if a, b := string(sqltable.AppendTime(nil, sqltable.MinTime)), string(sqltable.AppendTime(nil, sqltable.MaxTime)); a != "0001-01-01 00:00:00.000000" || b != "9999-12-31 23:59:59.999999" {
 		t.Errorf("got %s and %s as the first and last times", a, b)
 	}

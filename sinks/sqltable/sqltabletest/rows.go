@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -200,4 +201,61 @@ func wide(b *Bench) string {
 		return "TEXT"
 	}
 	return "DECIMAL(38,6)"
+}
+
+// randomValues: what goes by prepared blocks and what goes by single
+// statements arrives alike, whatever is in it.
+func randomValues(t *testing.T, target Target) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	schema := &record.Schema{Fields: []record.Field{{Name: "id", Type: intType}, {Name: "s", Type: textType, Nullable: true}, {Name: "b", Type: record.Type{Kind: record.Bytes}, Nullable: true}}}
+	b := NewBench(t, target, schema, func(o *sqltable.Options) { o.Mode, o.Key = sqltable.Upsert, []string{"id"} })
+	w, _ := b.Claim(b.Open(), Slot(0, 1))
+	const n = 5300
+	rows := make([][]any, n)
+	for i := range rows {
+		raw := make([]byte, r.IntN(40)*r.IntN(10))
+		for k := range raw {
+			raw[k] = byte(r.Uint32())
+		}
+		rows[i] = []any{i, strings.ToValidUTF8(string(raw), "\\'"), string(raw)}
+		for k := 1; k < 3; k++ {
+			if r.IntN(5) == 0 {
+				rows[i][k] = nil
+			}
+		}
+	}
+	b.Append(w, b.Rows(0, 0, rows...))
+	b.Commit(w, Cut(0, 0, n))
+	got, err := b.DB.QueryContext(t.Context(), "SELECT id, s, b, b IS NULL FROM t ORDER BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	i := 0
+	for ; got.Next(); i++ {
+		var id int
+		var s *string
+		var raw []byte
+		var null bool
+		if err := got.Scan(&id, &s, &raw, &null); err != nil {
+			t.Fatal(err)
+		}
+		sWant, isText := rows[i][1].(string)
+		rawWant, isRaw := rows[i][2].(string)
+		if id != i || (s != nil) != isText || s != nil && *s != sWant || null == isRaw || string(raw) != rawWant {
+			t.Fatalf("row %d: got %d %q %q, want %q", i, id, deref(s), raw, rows[i])
+		}
+	}
+	if i != n || got.Err() != nil {
+		t.Fatalf("got %d rows, %v; want %d", i, got.Err(), n)
+	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return "NULL"
+	}
+	return *s
 }

@@ -24,6 +24,7 @@ func Run(t *testing.T, target Target) {
 		{"WrongCut", wrongCut},
 		{"ManyRows", manyRows},
 		{"HugeValue", hugeValue},
+		{"RandomValues", randomValues},
 		{"Random", random},
 		{"Upsert", upsert},
 		{"UpsertOnlyKeys", upsertOnlyKeys},
