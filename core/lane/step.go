@@ -293,9 +293,18 @@ func failed(s State, f Failure) (State, []Effect) {
 
 // halted is the reader's word that it cannot go on.
 func halted(s State, r Reason) (State, []Effect) {
-	if s.Open && s.Stored && r == BadRecord {
+	if r == BadRecord && s.Open && s.Stored && s.Phase != Lettering {
 		// A record of a pending cut fails that did not when it was fixed.
-		r = Undecidable
+		switch {
+		case s.Unknown:
+			r = Undecidable
+		case s.Phase == Reading:
+			// Nothing of the cut was or will be applied: another takes its place,
+			// and judges the record anew.
+			s = drop(s)
+			s.Phase = Waiting
+			return s, []Effect{{Kind: Close}, {Kind: Wait}}
+		}
 	}
 	return stop(s, r)
 }
