@@ -187,14 +187,11 @@ func filled(s State, c Cut) (State, []Effect) {
 	} else {
 		s.Cut = c
 		s.Cut.First = s.Position
-		if !c.Rows && c.Dead == "" && s.Delivery != sink.Atomic {
-			// Nothing to write and nothing that a repeat could judge in
-			// another way: the position alone moves.
+		if !c.Rows && !c.Letters && c.Dead == "" && s.Delivery != sink.Atomic {
+			// Nothing to write: the position alone moves. A cut with letters
+			// needs its intent all the same, so that no other plan delivers
+			// what this one has put aside.
 			s.Open = true
-			if c.Letters {
-				s.Phase = Lettering
-				return s, []Effect{{Kind: Letters, Cut: s.Cut}}
-			}
 			return settle(s)
 		}
 	}
