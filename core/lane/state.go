@@ -129,7 +129,7 @@ const (
 	Alive                           // the heartbeat was answered 0 or 27
 	Silent                          // the heartbeat was not
 	CommittedOK                     // all of the cut is visible
-	LettersWritten                  // all letters of the cut are acknowledged
+	LettersWritten                  // all letters of the cut are acknowledged; Cut.Rows: a reading for them met rows
 	Failed                          // Failure: the effect ended in an error
 	Waited                          // the back-off is over
 	Revoke                          // a rebalance has begun

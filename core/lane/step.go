@@ -57,6 +57,7 @@ func Step(s State, e Event) (State, []Effect) {
 		}
 		return settle(s)
 	case s.Phase == Lettering && e.Kind == LettersWritten:
+		s.Cut.Rows = s.Cut.Rows || e.Cut.Rows
 		return settle(s)
 	case s.Phase == Waiting && e.Kind == Waited:
 		return claim(s)
@@ -169,8 +170,12 @@ func read(s State) (State, []Effect) {
 
 func resumed(s State, o sink.Outcome) (State, []Effect) {
 	if o == sink.Done {
+		if s.OldPlan {
+			// Which records were put aside only that plan knows.
+			return stop(s, PlanChanged)
+		}
 		// What the cut's letters are is known only by reading it again.
-		s.Cut.Rows, s.Cut.Letters = true, true
+		s.Cut.Rows, s.Cut.Letters = false, true
 		s.Phase = Lettering
 		return s, []Effect{{Kind: Letters, Cut: s.Cut}}
 	}
