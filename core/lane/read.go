@@ -203,10 +203,12 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 		t.opened = time.Now()
 	}
 	known := e.Cut.Dead.of(c.Index)
+	next, short := l.room(e, known, first, next, *dead)
 	next, halt, event := l.judge(e, c, first, next, known, dead)
 	if event != nil {
 		return false, event
 	}
+	halt = halt || short
 	isDead := func(o int64) bool { _, ok := slices.BinarySearch(known, o); return ok }
 	t.rows.Reset()
 	filtered, err := t.projector.Project(t.rows, c.Chunk, first, next, isDead)
@@ -251,6 +253,25 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 		return false, ev
 	}
 	return halt, nil
+}
+
+// room ends a free cut before the record that would be one too many for its
+// dead set.
+func (l *Lane) room(e *Effect, known []int64, first, next int64, dead DeadSet) (int64, bool) {
+	if e.Fixed {
+		return next, false
+	}
+	n := dead.within(l.cut.at, e.Cut.First).Len()
+	for _, o := range known {
+		if o < first || o >= next {
+			continue
+		}
+		if n == record.MaxDead {
+			return o, true
+		}
+		n++
+	}
+	return next, false
 }
 
 // judge looks at the records that could not be decoded. It may bring next

@@ -1,8 +1,10 @@
 package lane
 
 import (
+	"maps"
 	"time"
 
+	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/telemetry"
 )
 
@@ -36,7 +38,10 @@ func (l *Lane) settled(e Entry) {
 		m.Dead.Add(t.bad.count())
 	}
 	l.since, l.commits, l.attempt, l.perm = time.Time{}, 0, 0, false
-	clear(t.judged)
+	maps.DeleteFunc(t.judged, func(d record.Dead, _ string) bool {
+		i := int(d.Partition - l.c.Claim.Partition)
+		return i < e.Position.Len() && d.Offset < e.Position.At(i)
+	})
 	t.reset()
 	high := l.c.Feed.High()
 	marks := make([]telemetry.Mark, 0, e.Position.Len())

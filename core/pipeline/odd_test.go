@@ -108,6 +108,35 @@ func (b *bench) deleteRecords(before int64) {
 	}
 }
 
+// Rows that the destination refuses go to the dead letters, each once, however
+// many they are, and every other row is committed.
+func TestPoisonRowsGoToTheDeadLetters(t *testing.T) {
+	b := newBench(t, 1)
+	s := newShelf()
+	s.poison = func(n int64) bool { return n%10 == 0 }
+	b.produce(0, 1000, 1)
+	stop, m := b.run([]pipeline.Sink{b.sink("clicks", s, ofClicks)}, 0)
+	defer stop()
+	want := slices.DeleteFunc(clicks(1000), func(row string) bool { return strings.HasSuffix(row, "0,") })
+	b.wait("all rows but the poison", func() bool { return len(s.all()) >= len(want) })
+	if got := s.all(); !slices.Equal(got, want) {
+		t.Errorf("got %d rows, want %d", len(got), len(want))
+	}
+	b.wait("the books", func() bool { return m.Snapshot().Lanes[0].Dead == 100 })
+	seen := map[string]int{}
+	for _, l := range b.letters(100) {
+		seen[string(l.Key)]++
+		for _, h := range l.Headers {
+			if h.Key == "sluice-reason" && string(h.Value) != "column n: not today" {
+				t.Errorf("got reason %q", h.Value)
+			}
+		}
+	}
+	if len(seen) != 100 {
+		t.Errorf("got letters for %d records, want 100", len(seen))
+	}
+}
+
 // on_bad_record: stop commits everything before the bad record, and then stops.
 func TestABadRecordStops(t *testing.T) {
 	b := newBench(t, 1)

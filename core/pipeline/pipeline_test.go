@@ -29,6 +29,7 @@ type shelf struct {
 	cuts   map[string][]string // by cut: the rows as text
 	high   map[int32]int64
 	break_ func(c record.Cut) error // called before and after a commit is applied
+	poison func(n int64) bool       // rows whose column n the destination refuses
 }
 
 func newShelf() *shelf { return &shelf{cuts: map[string][]string{}, high: map[int32]int64{}} }
@@ -57,6 +58,9 @@ type shelfWriter struct {
 }
 
 func (w *shelfWriter) Append(_ context.Context, rows *record.Chunk) (int64, error) {
+	if err := w.shelf.refuse(rows); err != nil {
+		return 0, err
+	}
 	for i := range rows.Rows() {
 		var b strings.Builder
 		for k := range rows.Columns {
@@ -73,6 +77,23 @@ func (w *shelfWriter) Append(_ context.Context, rows *record.Chunk) (int64, erro
 		w.rows = append(w.rows, b.String())
 	}
 	return int64(len(w.rows)) * 20, nil
+}
+
+func (s *shelf) refuse(rows *record.Chunk) error {
+	if s.poison == nil {
+		return nil
+	}
+	var bad []sink.RowError
+	n := rows.Columns[rows.Schema.Index("n")]
+	for i, v := range n.Ints {
+		if s.poison(v) {
+			bad = append(bad, sink.RowError{Partition: rows.Partition, Offset: rows.Offsets[i], Reason: "column n: not today"})
+		}
+	}
+	if len(bad) > 0 {
+		return &sink.RowsError{Rows: bad}
+	}
+	return nil
 }
 
 func (w *shelfWriter) Stage(context.Context, record.Cut) (string, error) { return "", nil }
@@ -165,6 +186,21 @@ func (b *bench) raw(value string) {
 	if err := b.client.ProduceSync(b.t.Context(), &kgo.Record{Topic: "events", Key: []byte("k"), Value: []byte(value)}).FirstErr(); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// letters reads as many dead letters.
+func (b *bench) letters(n int) (out []*kgo.Record) {
+	b.t.Helper()
+	b.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"events.dead": {0: kgo.NewOffset().AtStart()}})
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	defer cancel()
+	for len(out) < n && ctx.Err() == nil {
+		out = append(out, b.client.PollFetches(ctx).Records()...)
+	}
+	if len(out) != n {
+		b.t.Fatalf("got %d dead letters, want %d", len(out), n)
+	}
+	return out
 }
 
 // run runs a pipeline until stop is called, which waits for its end.
@@ -308,16 +344,7 @@ func TestBadRecordsGoToTheDeadLetters(t *testing.T) {
 	defer stop()
 	b.wait("10 rows", func() bool { return len(s.all()) == 10 })
 
-	b.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"events.dead": {0: kgo.NewOffset().AtStart()}})
-	var letters []*kgo.Record
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	for len(letters) < 2 && ctx.Err() == nil {
-		letters = append(letters, b.client.PollFetches(ctx).Records()...)
-	}
-	if len(letters) != 2 {
-		t.Fatalf("got %d dead letters, want 2", len(letters))
-	}
+	letters := b.letters(2)
 	for i, l := range letters {
 		if string(l.Value) != bad[i] {
 			t.Errorf("letter %d: got value %s, want %s", i, l.Value, bad[i])
