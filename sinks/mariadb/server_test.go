@@ -33,6 +33,8 @@ func TestOddServer(t *testing.T) {
 		"init-connect": "SET autocommit=0",
 	}})
 	sqltabletest.Run(t, on(m, m.Addr()))
+	t.Run("Columns", func(t *testing.T) { columns(t, m) })
+	t.Run("ServerRefusesRows", func(t *testing.T) { serverRefusesRows(t, m) })
 }
 
 // TestRights: the rights that README lists are enough, for every mode.

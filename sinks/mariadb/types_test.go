@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/integration/stack"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 	"github.com/sluicekit/sluice/sinks/sqltable/sqltabletest"
 )
@@ -31,8 +32,9 @@ func same(values ...string) []pair {
 
 // TestColumns writes what a column holds just so, reads it back, and has what
 // lies just beyond refused by Append.
-func TestColumns(t *testing.T) {
-	m := servers.MariaDB(t)
+func TestColumns(t *testing.T) { columns(t, servers.MariaDB(t)) }
+
+func columns(t *testing.T, m *stack.MariaDBServer) {
 	f := func(column string, field record.Type, good []pair, bad ...any) {
 		t.Helper()
 		schema := &record.Schema{Fields: []record.Field{{Name: "id", Type: record.Type{Kind: record.Int}}, {Name: "v", Type: field}}}
@@ -146,8 +148,9 @@ func TestColumns(t *testing.T) {
 
 // TestServerRefusesRows: what only the server can judge is found by offset, and
 // its message does not carry the value.
-func TestServerRefusesRows(t *testing.T) {
-	m := servers.MariaDB(t)
+func TestServerRefusesRows(t *testing.T) { serverRefusesRows(t, servers.MariaDB(t)) }
+
+func serverRefusesRows(t *testing.T, m *stack.MariaDBServer) {
 	const secret = "geheim4711"
 	f := func(setup []string, column string, kind record.Kind, good, bad any) {
 		t.Helper()

@@ -9,10 +9,13 @@ import (
 	sqlite "modernc.org/sqlite"
 )
 
-// The functions by which decimals, which are stored as text, are merged.
+// The functions by which decimals, which are stored as text, are merged, and overflows
+// found.
 const (
 	functionAdd     = "sluice_decimal_add"
 	functionCompare = "sluice_decimal_compare"
+
+	functionOverflow = "sluice_overflow" // an error, where an integer overflows
 )
 
 // maxDigits is the most digits of a decimal.
@@ -21,6 +24,7 @@ const maxDigits = 38
 var (
 	errNoDecimal = errors.New("sluice: what is stored is not a decimal")
 	errOverflow  = errors.New("sluice: the sum has more than 38 digits")
+	errInteger   = errors.New("sluice: the sum is beyond 64 bits, or what is stored is no integer")
 )
 
 func registerDecimals(d *sqlite.Driver) error {
@@ -31,6 +35,10 @@ func registerDecimals(d *sqlite.Driver) error {
 		}
 		return formatDecimal(a.Add(a, b), scale)
 	})
+	if err != nil {
+		return err
+	}
+	err = d.RegisterDeterministicScalarFunction(functionOverflow, 1, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) { return nil, errInteger })
 	if err != nil {
 		return err
 	}

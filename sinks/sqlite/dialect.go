@@ -54,9 +54,7 @@ func (dialect) Describe(ctx context.Context, q sqltable.Querier, name sqltable.N
 	if len(primary) > 0 {
 		t.Keys = append(t.Keys, sqltable.Key{Primary: true, Columns: primary})
 	}
-	unique, err := indexes(ctx, q, name.Table)
-	t.Keys = append(t.Keys, unique...)
-	return t, err
+	return t, indexes(ctx, q, name.Table, t)
 }
 
 func tableKind(ctx context.Context, q sqltable.Querier, table string) (kind string, strict bool, err error) {
@@ -110,28 +108,47 @@ func columns(ctx context.Context, q sqltable.Querier, table string, strict bool)
 	return all, primary, rows.Err()
 }
 
-// indexes are the unique keys that cover whole tables and plain columns.
-func indexes(ctx context.Context, q sqltable.Querier, table string) ([]sqltable.Key, error) {
-	rows, err := q.QueryContext(ctx, `SELECT l.name, coalesce(i.name, '') FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i
- WHERE l."unique" AND NOT l.partial AND l.origin <> 'pk' ORDER BY l.seq, i.seqno`, table)
+// indexes adds the unique keys that cover whole tables and plain columns, and
+// how they compare texts.
+func indexes(ctx context.Context, q sqltable.Querier, table string, t *sqltable.Table) error {
+	rows, err := q.QueryContext(ctx, `SELECT l.name, l.origin = 'pk', coalesce(x.name, ''), coalesce(x.coll, '') FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS x
+ WHERE l."unique" AND NOT l.partial AND x.key ORDER BY l.seq, x.seqno`, table)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	var keys []sqltable.Key
 	last := ""
 	for rows.Next() {
-		var index, column string
-		if err := rows.Scan(&index, &column); err != nil {
-			return nil, err
+		var index, column, collation string
+		var primary bool
+		if err := rows.Scan(&index, &primary, &column, &collation); err != nil {
+			return err
+		}
+		for i := range t.Columns {
+			if c := &t.Columns[i]; c.Name == column {
+				c.Compare = max(c.Compare, comparison(collation))
+			}
+		}
+		if primary {
+			continue // columns has it
 		}
 		if index != last {
-			keys, last = append(keys, sqltable.Key{}), index
+			t.Keys, last = append(t.Keys, sqltable.Key{}), index
 		}
-		k := &keys[len(keys)-1]
+		k := &t.Keys[len(t.Keys)-1]
 		k.Columns = append(k.Columns, column) // "" for an expression, which matches no field
 	}
-	return keys, rows.Err()
+	return rows.Err()
+}
+
+func comparison(collation string) sqltable.Compare {
+	switch collation {
+	case "BINARY":
+		return sqltable.Exact
+	case "RTRIM":
+		return sqltable.Padded
+	}
+	return sqltable.Folding
 }
 
 // Expr works on stored and incoming values. Decimals are text, so they take
@@ -144,7 +161,12 @@ func (dialect) Expr(op sqltable.Op, c *sqltable.Column, t record.Type, stored, i
 		if decimal {
 			return functionAdd + "(" + stored + ", " + incoming + ")"
 		}
-		return stored + " + " + incoming
+		sum := stored + " + " + incoming
+		if t.Kind == record.Float {
+			return sum
+		}
+		// Where 64 bits are not enough SQLite goes on with a binary number.
+		return "CASE typeof(" + sum + ") WHEN 'real' THEN " + functionOverflow + "(" + stored + ") ELSE " + sum + " END"
 	case sqltable.OpMin:
 		if decimal {
 			return "CASE WHEN " + compare + " < 0 THEN " + incoming + " WHEN " + compare + " >= 0 THEN " + stored + " END"
@@ -180,7 +202,7 @@ func (dialect) Explain(err error) (sqltable.Class, error) {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 		return sqltable.Row, e
 	case sqlite3.SQLITE_ERROR:
-		for _, own := range []error{errNoDecimal, errOverflow} {
+		for _, own := range []error{errNoDecimal, errOverflow, errInteger} {
 			if strings.Contains(e.Error(), own.Error()) {
 				return sqltable.Row, own
 			}

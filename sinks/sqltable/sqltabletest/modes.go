@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -114,6 +115,22 @@ func addDecimals(t *testing.T, target Target) {
 		t.Fatalf("got %v, want the group of offset 2 refused", err)
 	}
 	b.Want("SELECT whole FROM t WHERE k = 1", "["+nines+"]")
+}
+
+// addOverflow: a sum that its column cannot hold is the fault of the group
+// that made it so; nothing wraps, and nothing turns into a rounded number.
+func addOverflow(t *testing.T, target Target) {
+	schema := &record.Schema{Fields: []record.Field{{Name: "k", Type: intType, Merge: record.MergeKey}, {Name: "n", Type: intType, Merge: record.MergeAdd}}}
+	b := NewBench(t, target, schema, func(o *sqltable.Options) { o.Mode = sqltable.Add })
+	b.Exec("CREATE TABLE t (k BIGINT PRIMARY KEY, n BIGINT)")
+	w, _ := b.Claim(b.Open(), Slot(0, 1))
+	b.Append(w, b.group(0, []any{1, math.MaxInt64 - 1}, []any{2, math.MinInt64}, []any{3, 0}))
+	b.Commit(w, Cut(0, 0, 10))
+	b.Append(w, b.group(10, []any{1, 1}, []any{2, 0}, []any{3, 1}))
+	b.Commit(w, Cut(0, 10, 20))
+	b.Append(w, b.group(20, []any{1, 1}, []any{2, -1}, []any{3, 1}))
+	b.refused(b.TryCommit(t.Context(), w, Cut(0, 20, 30)), -1, 20, 21)
+	b.Want("SELECT k, n FROM t ORDER BY k", "[1 9223372036854775807]", "[2 -9223372036854775808]", "[3 1]")
 }
 
 // addHotKeys: slots that merge into the same rows at once lose and double

@@ -31,6 +31,7 @@ func Run(t *testing.T, target Target) {
 		{"Add", add},
 		{"AddNulls", addNulls},
 		{"AddDecimals", addDecimals},
+		{"AddOverflow", addOverflow},
 		{"AddHotKeys", addHotKeys},
 		{"InsertGroups", insertGroups},
 		{"Kinds", kinds},
