@@ -185,3 +185,13 @@ func (c *Config) SinksOf(stream string) []*Sink {
 	}
 	return out
 }
+
+// Entries is how many positions each slot of a stream keeps: one per sink and
+// connection.
+func (c *Config) Entries(stream string) int {
+	n := 0
+	for _, s := range c.SinksOf(stream) {
+		n += len(s.Targets)
+	}
+	return n
+}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicekit/sluice/core/ledger"
 )
 
 // finish fills in defaults and checks what no document shows by itself.
@@ -19,6 +21,7 @@ func (l *loader) finish() {
 		l.config.Sinks = append(l.config.Sinks, s.Sink)
 		l.config.places[s.Name] = place{s.decoder.file, s.doc, "", nil}
 	}
+	l.checkLedger()
 	if len(l.problems) > 0 {
 		return
 	}
@@ -56,6 +59,21 @@ func (l *loader) checkGroups() {
 			continue
 		}
 		first[s.Kafka.Group] = s.Name
+	}
+}
+
+// checkLedger refuses more sinks on a stream than its group's offsets can
+// record. With slots: that depends on the topic, and is checked when it is known.
+func (l *loader) checkLedger() {
+	for i := range l.config.Streams {
+		s := &l.config.Streams[i]
+		if s.Slots > 0 {
+			continue
+		}
+		if err := ledger.Check(l.config.Entries(s.Name), 1); err != nil {
+			at := l.streams[s.Name].at
+			l.problems = append(l.problems, at.file.at(at.node, at.path, err.Error(), ""))
+		}
 	}
 }
 

@@ -101,8 +101,8 @@ func TestExampleOfTheDesign(t *testing.T) {
 	}
 }
 
-func TestEveryOption(t *testing.T) {
-	c := mustLoad(t, `
+// everyOption says each option once.
+const everyOption = `
 -- streams.yaml --
 streams:
   a:
@@ -164,7 +164,10 @@ from: a
 fields: {x: "1", y: true}
 timeout: 2h
 print:
-`)
+`
+
+func TestEveryOptionOfStreams(t *testing.T) {
+	c := mustLoad(t, everyOption)
 	a := c.Stream("a")
 	wantKafka := config.Kafka{
 		Brokers: []string{"k1:9092", "[::1]:9092"}, Topics: []string{"x", "y.z"}, Group: "g", InstanceID: "node-1", ClientID: "me",
@@ -189,6 +192,10 @@ print:
 	if c.Limits.Memory != 1<<30 {
 		t.Errorf("limits: %+v", c.Limits)
 	}
+}
+
+func TestEveryOptionOfSinks(t *testing.T) {
+	c := mustLoad(t, everyOption)
 	s := c.Sink("s")
 	if s.Start.String() != "2026-01-31T06:00:00+02:00" || s.Where != "type == \"a\"\n" || !s.All || s.Delivery != sink.AtLeastOnce || s.Timeout != 90*time.Second {
 		t.Errorf("sink: %+v", s)
@@ -348,4 +355,22 @@ func TestSecretsNeverPrint(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The offsets of a group have room for so many sinks.
+func TestTooManySinks(t *testing.T) {
+	f := func(sinks int, options, want string) {
+		t.Helper()
+		text := "-- a.yaml --\nstreams: {e: {kafka: {brokers: k:1, topics: t, group: g}, format: json" + options + "}}\n"
+		for i := range sinks {
+			text += fmt.Sprintf("---\nsink: s%d\nfrom: e\nfields: all\nprint:\n", i)
+		}
+		_, err := load(t, text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%d sinks%s: got %v, want %q", sinks, options, err, want)
+		}
+	}
+	f(10, "", "")
+	f(40, "", "a.yaml:1:11: streams.e: 40 sinks in one group: its offsets can record ")
+	f(40, ", slots: 2", "") // depends on the topic
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/source"
 )
@@ -77,7 +78,7 @@ func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
 func (k *checker) topics(ctx context.Context) {
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
-		partitions, err := describeTopics(ctx, s)
+		partitions, err := k.describeTopics(ctx, s)
 		what := fmt.Sprintf("stream %s: Kafka", s.Name)
 		if err == nil {
 			what += ", " + count(partitions, "partition")
@@ -86,7 +87,7 @@ func (k *checker) topics(ctx context.Context) {
 	}
 }
 
-func describeTopics(ctx context.Context, s *config.Stream) (partitions int, err error) {
+func (k *checker) describeTopics(ctx context.Context, s *config.Stream) (partitions int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	options, err := s.Kafka.Cluster()
@@ -106,8 +107,16 @@ func describeTopics(ctx context.Context, s *config.Stream) (partitions int, err 
 	if err != nil {
 		return 0, err
 	}
-	for i := range d.Topics {
-		partitions += len(d.Topics[i].Partitions)
+	for _, name := range s.Kafka.Topics {
+		n := len(d.Topics[name].Partitions)
+		partitions += n
+		width := 1
+		if s.Slots > 0 {
+			width = (n + s.Slots - 1) / s.Slots
+		}
+		if err := ledger.Check(k.config.Entries(s.Name), int32(width)); err != nil {
+			return 0, fmt.Errorf("topic %s: %w", name, err)
+		}
 	}
 	return partitions, nil
 }
