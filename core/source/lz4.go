@@ -22,28 +22,13 @@ var errLZ4Short = errors.New("frame is cut short")
 
 // unlz4 appends an lz4 frame's content to dst. The frame's own checksums are stepped over: the batch's has covered all of its bytes.
 func unlz4(dst, src []byte, limit int) ([]byte, error) {
-	if len(src) < 7 || binary.LittleEndian.Uint32(src) != lz4Magic {
-		return nil, errors.New("not an lz4 frame")
-	}
-	flags, descriptor := src[4], src[5]
-	if flags>>6 != 1 || flags&lz4Dict != 0 {
-		return nil, errors.New("frame version or dictionary is not supported")
-	}
-	shift := int(descriptor>>4) & 7
-	if shift < 4 {
-		return nil, errors.New("impossible block size")
-	}
-	blockMax := 1 << (8 + 2*shift) // 4 to 7: 64 KiB to 4 MiB
-	head := 7
-	if flags&lz4Size != 0 {
-		head += 8
-	}
-	if len(src) < head {
-		return nil, errLZ4Short
+	flags, blockMax, src, err := lz4Header(src)
+	if err != nil {
+		return nil, err
 	}
 	start := len(dst)
 	dst = room(dst, min(limit-start, 4*len(src)))
-	for src = src[head:]; ; {
+	for {
 		if len(src) < 4 {
 			return nil, errLZ4Short
 		}
@@ -56,7 +41,6 @@ func unlz4(dst, src []byte, limit int) ([]byte, error) {
 		if size > blockMax || size > len(src) {
 			return nil, errLZ4Short
 		}
-		var err error
 		dict := dst[len(dst):]
 		if flags&lz4Linked == 0 {
 			dict = dst[max(start, len(dst)-64<<10):]
@@ -82,6 +66,28 @@ func unlz4(dst, src []byte, limit int) ([]byte, error) {
 		return nil, errors.New("bytes after the end of the frame")
 	}
 	return dst, nil
+}
+
+// lz4Header reads a frame's flags and largest block, and returns what follows.
+func lz4Header(src []byte) (flags byte, blockMax int, rest []byte, err error) {
+	if len(src) < 7 || binary.LittleEndian.Uint32(src) != lz4Magic {
+		return 0, 0, nil, errors.New("not an lz4 frame")
+	}
+	flags, shift := src[4], int(src[5]>>4)&7
+	if flags>>6 != 1 || flags&lz4Dict != 0 {
+		return 0, 0, nil, errors.New("frame version or dictionary is not supported")
+	}
+	if shift < 4 {
+		return 0, 0, nil, errors.New("impossible block size")
+	}
+	head := 7
+	if flags&lz4Size != 0 {
+		head += 8
+	}
+	if len(src) < head {
+		return 0, 0, nil, errLZ4Short
+	}
+	return flags, 1 << (8 + 2*shift), src[head:], nil // 4 to 7: 64 KiB to 4 MiB
 }
 
 // lz4Block appends one block. Its unpacked size is not written anywhere, only the largest possible: with too little room the decoder

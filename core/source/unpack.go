@@ -125,7 +125,8 @@ func (u *unpacker) unzip(dst, src []byte, limit int) ([]byte, error) {
 
 func (u *unpacker) unzstd(dst, src []byte, limit int) ([]byte, error) {
 	if u.zstd == nil || u.zstdMax != limit {
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(limit)))
+		// The frame's checksum is not computed: the batch's has covered its bytes.
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(limit)), zstd.IgnoreChecksum(true))
 		if err != nil {
 			return nil, err
 		}
