@@ -1,0 +1,23 @@
+// Package harness runs the built program on real servers, does bad things to
+// it, and checks all the while that nothing is missing and nothing doubled.
+//
+// What comes in: Options, with a seed from which the workload and the faults
+// follow (their timing does not: that is the machine's). What goes out: a
+// Report, and an error that names the first thing that was wrong; the folder of
+// a failed run keeps its configuration, logs, timeline and ledger.
+//
+// # The parts
+//
+// A workload makes events that follow from their ids alone. Producers write
+// them in transactions of which some are aborted, and note in a ledger what
+// became of each. A truth reads the topic back through another client, so that
+// positions can be turned into the exact sums that a database must hold.
+// Instances are processes of the program; gates are the proxies between them
+// and the servers, with traps for single requests. A director performs the
+// faults; an observer polls the destinations and compares; the evidence is
+// taken from the program's logs.
+//
+// # Goroutines
+//
+// Run starts all of them and waits for all of them. Instances die with it.
+package harness

@@ -1,0 +1,300 @@
+package harness
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// finish checks that all is alive and exact when the faults are over.
+func (r *run) finish(ctx context.Context) error {
+	if err := r.probe(ctx); err != nil {
+		return err
+	}
+	for _, i := range r.instances {
+		if err := i.died(); err != nil {
+			return err
+		}
+		if !i.alive() {
+			continue
+		}
+		r.timeline.note("SIGTERM %s", i.name)
+		if err := i.stop(); err != nil {
+			return err
+		}
+	}
+	err := errors.Join(r.checkTopic(), r.observer.poll(ctx), r.checkRows(ctx), r.checkArchive(), r.checkLetters(ctx))
+	r.sum()
+	var wrong error
+	r.report.Evidence, wrong = readEvidence(r.dir)
+	if err := errors.Join(err, wrong); err != nil {
+		return err
+	}
+	if r.o.Evidence > 0 {
+		return r.report.Evidence.missing(r.o.Evidence)
+	}
+	return nil
+}
+
+// probeTime is how long fresh events may take into every sink.
+const probeTime = 30 * time.Second
+
+// probe writes fresh events, and waits until they, and all before them, are in
+// every sink.
+func (r *run) probe(ctx context.Context) error {
+	for _, i := range r.instances {
+		if !i.alive() {
+			if err := i.start(); err != nil {
+				return err
+			}
+		}
+	}
+	begin := time.Now()
+	r.timeline.note("probe")
+	for _, p := range r.producers {
+		// It also settles a transaction whose end was not answered.
+		if err := p.transaction(ctx, 40*r.o.Partitions, false); err != nil {
+			return fmt.Errorf("probe: %w", err)
+		}
+		p.close()
+	}
+	ends, err := r.ends(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.truth.await(ctx, ends); err != nil {
+		return err
+	}
+	for {
+		late := r.late(ends)
+		switch {
+		case late == "":
+			r.report.Probe = time.Since(begin)
+			r.timeline.note("the probe is in every sink")
+			return nil
+		case time.Since(begin) > probeTime:
+			return fmt.Errorf("not alive: %s after the end of the faults %s", probeTime, late)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// late names a sink that has not got to the ends, "" if all have.
+func (r *run) late(ends []int64) string {
+	for _, id := range []string{eventsID, keyedID, balancesID} {
+		for p, at := range r.observer.at(id) {
+			if at < ends[p] {
+				return fmt.Sprintf("sink %s is at %d of %d of partition %d", id, at, ends[p], p)
+			}
+		}
+	}
+	if n, want := r.archive.events(), r.truth.events(); n < want {
+		return fmt.Sprintf("sink archive has %d of %d events", n, want)
+	}
+	return ""
+}
+
+// ends asks the broker for the end of each partition.
+func (r *run) ends(ctx context.Context) ([]int64, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(r.kafka.Addr()), past(r.kafka.Addr()))
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return listEnds(ctx, c, topic, r.o.Partitions)
+}
+
+func listEnds(ctx context.Context, c *kgo.Client, topic string, partitions int) ([]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = topic
+	for i := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = int32(i), -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	res, err := req.RequestWith(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("ends of %s: %w", topic, err)
+	}
+	out := make([]int64, partitions)
+	for _, t := range res.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return nil, fmt.Errorf("end of %s[%d]: error %d", topic, p.Partition, p.ErrorCode)
+			}
+			out[p.Partition] = p.Offset
+		}
+	}
+	return out, nil
+}
+
+// checkTopic compares what was read back with what was produced: an oracle
+// that is wrong proves nothing.
+func (r *run) checkTopic() error {
+	l := r.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	count := make([]int, len(l.fates))
+	var errs []error
+	for p := range r.o.Partitions {
+		r.truth.each(p, 0, 1<<62, func(offset, id int64) {
+			if id < 0 || id >= int64(len(count)) {
+				errs = append(errs, fmt.Errorf("topic: event %d was never produced", id))
+				return
+			}
+			count[id]++
+			if at := l.places[id]; at.offset >= 0 && at != (place{int32(p), offset}) {
+				errs = append(errs, fmt.Errorf("topic: event %d lies at %d:%d, acknowledged was %v", id, p, offset, at))
+			}
+		})
+	}
+	outcome := map[int32]int{} // of transactions that are not known
+	for id, n := range count {
+		want := n
+		switch l.fates[id] {
+		case committed:
+			want = 1
+		case aborted:
+			want = 0
+		case unknown:
+			if before, ok := outcome[l.tx[id]]; ok {
+				want = before
+			}
+			outcome[l.tx[id]] = n
+		}
+		if n != want || n > 1 {
+			errs = append(errs, fmt.Errorf("topic: event %d of fate %d is there %d times", id, l.fates[id], n))
+		}
+		if len(errs) > 5 {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkRows compares every row of the table of events with its event.
+func (r *run) checkRows(ctx context.Context) error {
+	want := map[int64]bool{}
+	for p := range r.o.Partitions {
+		r.truth.each(p, 0, 1<<62, func(_, id int64) {
+			if !makeEvent(id).noise() {
+				want[id] = true
+			}
+		})
+	}
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	err = each(ctx, conn, "SELECT id, kind, account, amount FROM events", func(rows *sql.Rows) error {
+		var id, account int64
+		var kind, amount string
+		if err := rows.Scan(&id, &kind, &account, &amount); err != nil {
+			return err
+		}
+		if e := makeEvent(id); e.kind != kind || e.account != account || e.amount() != amount {
+			return fmt.Errorf("row of event %d is %s, %d, %s", id, kind, account, amount)
+		}
+		if !want[id] {
+			return fmt.Errorf("event %d is doubled, or was never committed", id)
+		}
+		delete(want, id)
+		return nil
+	})
+	if err == nil && len(want) > 0 {
+		err = fmt.Errorf("%d events are missing", len(want))
+	}
+	if err != nil {
+		return fmt.Errorf("table events at the end: %w", err)
+	}
+	return nil
+}
+
+// checkArchive reads all files once more.
+func (r *run) checkArchive() error {
+	if err := r.archive.look(true); err != nil {
+		return err
+	}
+	a := r.archive
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	missing, n := 0, 0
+	for p := range r.o.Partitions {
+		r.truth.each(p, 0, 1<<62, func(_, id int64) {
+			n++
+			if _, ok := a.home[id]; !ok {
+				missing++
+			}
+		})
+	}
+	if missing > 0 || len(a.home) != n {
+		return fmt.Errorf("archive at the end: %d events are missing, and %d are there that must not be", missing, len(a.home)-(n-missing))
+	}
+	return nil
+}
+
+// checkLetters looks for dead letters: there is no bad record, and a double
+// that the primary key refused would be one.
+func (r *run) checkLetters(ctx context.Context) error {
+	c, err := kgo.NewClient(kgo.SeedBrokers(r.kafka.Addr()), past(r.kafka.Addr()))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ends, err := listEnds(ctx, c, topic+".dead", 1)
+	if err == nil && ends[0] > 0 {
+		err = fmt.Errorf("%d dead letters, and no record is bad", ends[0])
+	}
+	return err
+}
+
+// sum fills in the report.
+func (r *run) sum() {
+	r.report.Events, r.report.Aborted = r.ledger.counts()
+	r.report.Faults = r.director.done
+	r.report.Faults["lost answer to COMMIT"] = int(r.director.cuts.Load())
+	for _, p := range r.producers {
+		r.report.Unclear += p.unclear
+	}
+	for _, i := range r.instances {
+		r.report.Lives += i.lives
+	}
+	r.observer.mu.Lock()
+	r.report.Polls, r.report.Moved = r.observer.polls, r.observer.moved
+	r.observer.mu.Unlock()
+	r.report.Files = len(r.archive.seen)
+	r.report.Whole = time.Since(r.begin)
+}
+
+// keep writes what is known of the events into the folder of a failed run.
+func (r *run) keep() error {
+	f, err := os.Create(filepath.Join(r.dir, "ledger.csv"))
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // Flush has told
+	w := bufio.NewWriter(f)
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	fmt.Fprintln(w, "event,transaction,fate,partition,offset") //nolint:errcheck // Flush tells
+	for id, fate := range r.ledger.fates {
+		at := r.ledger.places[id]
+		fmt.Fprintf(w, "%d,%d,%s,%d,%d\n", id, r.ledger.tx[id], [...]string{"unknown", "committed", "aborted"}[fate], at.partition, at.offset) //nolint:errcheck // Flush tells
+	}
+	return w.Flush()
+}

@@ -1,0 +1,288 @@
+package harness
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// Options of a run.
+type Options struct {
+	Seed       uint64
+	Binary     string // from Build
+	Partitions int
+	Slots      int // of the stream; 0: one partition each
+	Events     int // at least so many are produced, and until the faults are over
+	PerSecond  int
+	Faults     Faults
+	Evidence   int           // of each kind at least so many; 0: none is asked for
+	Limit      time.Duration // of the whole run
+}
+
+// Faults is how many of each kind a run has.
+type Faults struct {
+	Kills       int // kill -9 at a random moment
+	LateCommits int // kill -9 while COMMIT is under way; it arrives later
+	LateLedger  int // kill -9 while a ledger write is under way; it arrives later
+	Brokers     int // kill -9 of Kafka
+	LedgerStops int // SIGSTOP past the session while a ledger write is under way
+	WriteStops  int // SIGSTOP past the session while a transaction's first write is
+	CommitStops int // SIGSTOP past the session while COMMIT is
+	LedgerCuts  int // ledger writes whose answer is lost
+	CommitCuts  int // COMMITs whose answer is lost
+}
+
+// Report is what a run came to.
+type Report struct {
+	Seed      uint64
+	Events    int
+	Aborted   int // of Events, produced in transactions that were aborted
+	Unclear   int // transactions whose end was not answered
+	Faults    map[string]int
+	Evidence  Evidence
+	Lives     int // of instances
+	Polls     int // snapshots compared
+	Moved     int // of those: with positions further on than the last
+	Files     int
+	Probe     time.Duration // from the end of the faults to fresh events in every sink
+	Producing time.Duration
+	Whole     time.Duration
+}
+
+// Build makes the program, with the race detector if SLUICE_FAULTS_RACE is set.
+func Build(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice")
+	args := []string{"build", "-o", path}
+	if os.Getenv("SLUICE_FAULTS_RACE") != "" {
+		args = append(args, "-race")
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", append(args, "github.com/sluicekit/sluice/cmd/sluice")...).CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return path
+}
+
+// Run carries a run out. What it finds is an error of t; then the folder of the
+// run, which is printed, stays.
+func Run(t testing.TB, o Options) Report {
+	t.Helper()
+	t.Logf("seed %d", o.Seed)
+	dir, err := os.MkdirTemp("", fmt.Sprintf("sluice-faults-%d-", o.Seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRun(t, o, dir)
+	if err == nil {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), o.Limit, fmt.Errorf("the run has taken %s", o.Limit))
+		defer cancel()
+		err = r.play(ctx)
+	}
+	if err != nil {
+		if keep := r.keep(); keep != nil {
+			t.Error(keep)
+		}
+		t.Errorf("seed %d: %v\nlogs, timeline and ledger are in %s", o.Seed, err, dir)
+		return r.report
+	}
+	if os.Getenv("SLUICE_FAULTS_KEEP") != "" {
+		t.Logf("kept: %s", dir)
+		return r.report
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+	return r.report
+}
+
+// run is a run under way.
+type run struct {
+	o         Options
+	dir       string
+	rng       *rand.Rand
+	kafka     *stack.KafkaServer
+	gate      *gate
+	db        *sql.DB
+	instances []*instance
+	ledger    *ledger
+	rate      *pace
+	producers []*producer
+	truth     *truth
+	observer  *observer
+	archive   *archive
+	director  *director
+	timeline  *timeline
+	begin     time.Time
+	report    Report
+}
+
+// newRun starts the servers and lays everything out. It answers the run also
+// with an error, for what there is of it.
+func newRun(t testing.TB, o Options, dir string) (*run, error) {
+	r := &run{o: o, dir: dir, rng: rand.New(rand.NewPCG(o.Seed, 1)), ledger: &ledger{}, begin: time.Now(), report: Report{Seed: o.Seed}}
+	diary, err := os.Create(filepath.Join(dir, "timeline"))
+	if err != nil {
+		return r, err
+	}
+	t.Cleanup(func() { diary.Close() }) //nolint:errcheck // a diary
+	r.timeline = &timeline{out: diary}
+	k, proxy := stack.KafkaBehindProxy(t, stack.KafkaOptions{})
+	r.kafka, r.gate = k, newGate(proxy)
+	if err := errors.Join(k.CreateTopic(t.Context(), topic, o.Partitions, nil), k.CreateTopic(t.Context(), topic+".dead", 1, nil)); err != nil {
+		return r, err
+	}
+	m := stack.MariaDB(t)
+	if err := r.openDatabase(t, m); err != nil {
+		return r, err
+	}
+	for _, name := range []string{"a", "b"} {
+		i := &instance{name: name, binary: o.Binary, config: filepath.Join(dir, name), logs: dir, db: newGate(stack.ProxyTo(t, m.Addr(), stack.MySQLFrames))}
+		if err := writeConfig(i.config, name, proxy.Addr(), i.db.Addr(), m.User(), filepath.Join(dir, "archive"), o.Slots); err != nil {
+			return r, err
+		}
+		r.instances = append(r.instances, i)
+		t.Cleanup(func() {
+			if i.alive() {
+				i.kill() //nolint:errcheck // it has failed already
+			}
+		})
+	}
+	if r.truth, err = newTruth(k.Addr(), topic, o.Partitions); err != nil {
+		return r, err
+	}
+	r.observer = newObserver(r.db, r.truth, o.Partitions)
+	r.archive = newArchive(filepath.Join(dir, "archive"))
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, done: map[string]int{}}
+	r.rate = &pace{perSecond: o.PerSecond}
+	for n := range 2 {
+		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
+			rate: r.rate, ledger: r.ledger, timeline: r.timeline, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})
+	}
+	return r, nil
+}
+
+func (r *run) openDatabase(t testing.TB, m *stack.MariaDBServer) (err error) {
+	if err := m.CreateDatabase(t.Context(), "harness"); err != nil {
+		return err
+	}
+	if r.db, err = sql.Open("mysql", m.DSN("harness")); err != nil {
+		return err
+	}
+	t.Cleanup(func() { r.db.Close() }) //nolint:errcheck // the server ends too
+	for _, create := range tables {
+		if _, err := r.db.ExecContext(t.Context(), create); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play starts everything, performs the faults, and checks the end.
+func (r *run) play(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel(nil)
+	start := func(f func(ctx context.Context) error) *sync.WaitGroup {
+		one := &sync.WaitGroup{}
+		one.Add(1)
+		all.Go(func() {
+			defer one.Done()
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		})
+		return one
+	}
+	start(r.truth.run)
+	if err := r.startFirst(ctx); err != nil {
+		return first(ctx, err)
+	}
+	start(r.observer.run)
+	start(r.archive.run)
+	stop := make(chan struct{})
+	var producing []*sync.WaitGroup
+	r.rate.begin = time.Now()
+	for _, p := range r.producers {
+		producing = append(producing, start(func(ctx context.Context) error { return p.run(ctx, stop) }))
+	}
+	losing := start(func(ctx context.Context) error {
+		return r.director.lose(ctx, rand.New(rand.NewPCG(r.o.Seed, 2)), r.o.Faults.CommitCuts, 3*time.Second)
+	})
+	if err := r.director.play(ctx, r.director.script(r.o.Faults)); err != nil {
+		return first(ctx, err)
+	}
+	losing.Wait()
+	r.timeline.note("the faults are over")
+	if err := r.produceRest(ctx); err != nil {
+		return first(ctx, err)
+	}
+	close(stop)
+	for _, p := range producing {
+		p.Wait()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.report.Producing = time.Since(r.rate.begin)
+	return first(ctx, r.finish(ctx))
+}
+
+// first is what ended a run first: an error under a context that has ended is
+// a consequence.
+func first(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// startFirst starts one instance, and returns when it has made its tables.
+func (r *run) startFirst(ctx context.Context) error {
+	if err := r.instances[0].start(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(60 * time.Second); ; {
+		var n int
+		if err := r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'sluice_positions'").Scan(&n); err != nil {
+			return err
+		}
+		switch err := r.instances[0].died(); {
+		case n > 0:
+			return nil
+		case err != nil:
+			return err
+		case time.Now().After(end):
+			return errors.New("the first instance has not come to its first claim within 60 s")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// produceRest waits until all events that were asked for are produced, now as
+// fast as it goes.
+func (r *run) produceRest(ctx context.Context) error {
+	for int(r.rate.produced.Load()) < r.o.Events {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}

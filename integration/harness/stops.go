@@ -1,0 +1,103 @@
+package harness
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// stopAtLedger freezes an instance while its ledger write is on its way, until
+// somebody else owns its partitions. The write arrives then.
+func (d *director) stopAtLedger(ctx context.Context) error {
+	victim, err := d.pair(ctx)
+	if err != nil {
+		return err
+	}
+	t := d.gate.arm(stack.HoldRequest, from(victim.name, offsetCommit))
+	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
+		return err
+	}
+	if err := d.freeze(ctx, victim); err != nil {
+		return err
+	}
+	d.timeline.note("the ledger write of %s arrives", victim.name)
+	d.gate.Release()
+	if err := d.pause(ctx, 100*time.Millisecond, 400*time.Millisecond); err != nil {
+		return err
+	}
+	return d.thaw(ctx, victim)
+}
+
+// stopAtWrite freezes an instance while the first rows of a transaction are on
+// their way. They arrive when somebody else has committed the same, and the
+// instance does not learn yet that it was replaced: its heartbeats are slow.
+func (d *director) stopAtWrite(ctx context.Context) error {
+	victim, err := d.pair(ctx)
+	if err != nil {
+		return err
+	}
+	t := victim.db.arm(stack.HoldRequest, firstWrite)
+	if err := d.spring(ctx, victim.db, t, "a transaction's first write"); err != nil {
+		return err
+	}
+	slow := d.gate.hold(from(victim.name, heartbeat))
+	defer func() {
+		d.gate.disarm(slow)
+		d.gate.Release()
+	}()
+	if err := d.freeze(ctx, victim); err != nil {
+		return err
+	}
+	d.timeline.note("the first write of %s arrives", victim.name)
+	victim.db.Release()
+	if err := d.thaw(ctx, victim); err != nil {
+		return err
+	}
+	return d.pause(ctx, 700*time.Millisecond, 1200*time.Millisecond)
+}
+
+// stopAtCommit freezes an instance while its COMMIT is on its way, so that the
+// next owner meets its locks.
+func (d *director) stopAtCommit(ctx context.Context) error {
+	victim, err := d.pair(ctx)
+	if err != nil {
+		return err
+	}
+	t := victim.db.arm(stack.HoldRequest, statement("COMMIT"))
+	if err := d.spring(ctx, victim.db, t, "a COMMIT"); err != nil {
+		return err
+	}
+	d.timeline.note("stop %s", victim.name)
+	if err := victim.freeze(); err != nil {
+		return err
+	}
+	if err := d.pause(ctx, session+500*time.Millisecond, session+3*time.Second); err != nil {
+		return err
+	}
+	d.timeline.note("the COMMIT of %s arrives", victim.name)
+	victim.db.Release()
+	return d.thaw(ctx, victim)
+}
+
+// freeze stops an instance past its session, until others have moved all
+// positions, or have had the time for it.
+func (d *director) freeze(ctx context.Context, victim *instance) error {
+	d.timeline.note("stop %s", victim.name)
+	if err := victim.freeze(); err != nil {
+		return err
+	}
+	if err := d.pause(ctx, session+200*time.Millisecond, session+700*time.Millisecond); err != nil {
+		return err
+	}
+	// Locks that the frozen one holds may keep the others waiting: not an error.
+	if err := d.progress(ctx, 5*time.Second); err != nil {
+		d.timeline.note("while %s is stopped: %v", victim.name, err)
+	}
+	return ctx.Err()
+}
+
+func (d *director) thaw(_ context.Context, victim *instance) error {
+	d.timeline.note("continue %s", victim.name)
+	return victim.thaw()
+}
