@@ -29,13 +29,13 @@
 // ${env:NAME} and ${file:PATH} inside a scalar stand for an environment
 // variable and for the content of a file (at most 64 KiB, without the line
 // break at its end; a relative path starts at the folder of the YAML file).
-// What they yield is text: it is never read as YAML, and never printed. $${
-// stands for a literal ${.
+// What they yield is text and is never read as YAML; where it is wrong, the
+// message does not show it. $${ stands for a literal ${.
 //
 // # Secrets
 //
-// The value of an option of type sink.Secret, and whatever a reference yields,
-// appears in no message. A shown source line ends with the thing that is
+// The value of an option of type sink.Secret appears in no message, not even in
+// one of a plugin's Validate. A shown source line ends with the thing that is
 // blamed, and each value before it that is not known to be harmless is masked.
 // A password that stands in the file itself is allowed, and warned about.
 //
