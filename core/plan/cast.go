@@ -82,11 +82,6 @@ func (m *machine) cast(e *expr, v, a *vec) {
 		}
 		v.settle(i, e, c)
 	}
-	v.zeroBits()
-}
-
-// zeroBits clears the bits of null rows of a Bool.
-func (v *vec) zeroBits() {
 	if v.Type.Kind == record.Bool {
 		v.maskBits()
 	}

@@ -35,9 +35,18 @@ func (m *machine) eval(e *expr) *vec {
 	for i, a := range e.args {
 		args[i] = m.eval(a)
 	}
-	a, b := args[0], args[1]
 	v := &m.vecs[e.id]
 	v.begin(e.typ, m.n)
+	if e.typ.Kind == record.Bool {
+		m.condition(e, v, args[0], args[1], args[2])
+	} else {
+		m.value(e, v, args[0], args[1], args[2])
+	}
+	return v
+}
+
+// condition evaluates an operator that gives true or false.
+func (m *machine) condition(e *expr, v, a, b, c *vec) {
 	switch e.op {
 	case opEq, opNe, opLt, opLe, opGt, opGe:
 		v.strict(a, b)
@@ -54,16 +63,24 @@ func (m *machine) eval(e *expr) *vec {
 		v.maskBits()
 	case opIsNull:
 		isNullOf(v, a)
-	case opIf:
-		choose(e, v, a, b, args[2])
-	case opCoalesce:
-		coalesce(e, v, a, b)
-	case opAdd, opSub, opMul, opDiv, opMod, opNeg, opAbs, opRound:
-		m.arithmetic(e, v, a, b)
 	case opStarts, opEnds, opContains:
 		v.strict(a, b)
 		match(v, e.op, a, b)
 		v.maskBits()
+	default:
+		m.value(e, v, a, b, c)
+	}
+}
+
+// value evaluates an operator that gives anything.
+func (m *machine) value(e *expr, v, a, b, c *vec) {
+	switch e.op {
+	case opIf:
+		choose(e, v, a, b, c)
+	case opCoalesce:
+		coalesce(e, v, a, b)
+	case opAdd, opSub, opMul, opDiv, opMod, opNeg, opAbs, opRound:
+		m.arithmetic(e, v, a, b)
 	case opLower, opUpper, opTrim:
 		v.strict(a)
 		retext(e, v, a)
@@ -79,7 +96,6 @@ func (m *machine) eval(e *expr) *vec {
 	case opCast:
 		m.cast(e, v, a)
 	}
-	return v
 }
 
 // maskBits clears the bits of null rows, as every Bool has it.

@@ -195,3 +195,42 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
+
+// Lists and maps as text and as JSON, with what is in them.
+func TestNestedValuesAsJSON(t *testing.T) {
+	e := typed(t, "l", "list(decimal(5,2))", "m", "map(list(string))", "f", "list(float)")
+	p := mustCompile(t, plan.Spec{Fields: []plan.Field{{Name: "l", Expr: "l", As: "string"}, {Name: "m", Expr: "json(m)"}, {Name: "n", Expr: "len(l) + len(m)"}, {Name: "f", Expr: "f", As: "json"}}}, e)
+	src := record.NewChunk(&record.Schema{Fields: []record.Field{{Type: p.Wants()[0].Type}, {Type: p.Wants()[1].Type}, {Type: p.Wants()[2].Type}}})
+	for _, f := range []float64{0.5, math.NaN()} {
+		l, m, c := &src.Columns[0], &src.Columns[1], &src.Columns[2]
+		l.Elems.AppendDec(record.DecFromInt(150))
+		l.Elems.AppendNull()
+		l.AppendElems()
+		m.Keys.AppendString(`a"b`)
+		m.Elems.Elems.AppendString("x\n")
+		m.Elems.Elems.AppendNull()
+		m.Elems.AppendElems()
+		m.Keys.AppendString("c")
+		m.Elems.AppendNull()
+		m.AppendElems()
+		c.Elems.AppendFloat(f)
+		c.AppendElems()
+		src.Offsets, src.Times = append(src.Offsets, src.Next), append(src.Times, 0)
+		src.Next++
+	}
+	r, err := p.NewProjector(p.Wants())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := record.NewChunk(p.Rows())
+	if _, err := r.Project(dst, src, 0, 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(dst.Bad) != 1 || dst.Bad[0] != (record.Bad{Offset: 1, Reason: "field f: not a finite number"}) {
+		t.Errorf("bad %v", dst.Bad)
+	}
+	got := fmt.Sprint(load(&dst.Columns[0], 0), load(&dst.Columns[1], 0), load(&dst.Columns[2], 0), load(&dst.Columns[3], 0))
+	if want := `[1.50,null]{"a\"b":["x\n",null],"c":null}4[0.5]`; got != want {
+		t.Errorf("%s instead of %s", got, want)
+	}
+}

@@ -206,15 +206,7 @@ func checkProject(t *testing.T, a author, p *plan.Plan, where term, fields []ter
 	if err != nil {
 		t.Fatal(err)
 	}
-	bounds := []int64{src.First + a.Int64N(src.Next-src.First+2) - 1, src.First + a.Int64N(src.Next-src.First+2) - 1}
-	if a.IntN(2) == 0 {
-		bounds = []int64{src.First, src.Next}
-	}
-	slices.Sort(bounds)
-	var dead func(int64) bool
-	if a.IntN(2) == 0 {
-		dead = func(offset int64) bool { return offset%7 == 3 }
-	}
+	bounds, dead := a.bounds(src)
 	dst := record.NewChunk(p.Rows())
 	filtered, err := r.Project(dst, src, bounds[0], bounds[1], dead)
 	if err != nil {
@@ -259,6 +251,20 @@ func checkProject(t *testing.T, a author, p *plan.Plan, where term, fields []ter
 		t.Fatalf("%d filtered, %d rows, %d bad instead of %d, %d, %d", filtered, dst.Rows(), len(dst.Bad), wantFiltered, next, nextBad)
 	}
 	checkColumns(t, dst)
+}
+
+// bounds are a range of offsets around and within a chunk, and which of them
+// are dead.
+func (a author) bounds(src *record.Chunk) (bounds []int64, dead func(int64) bool) {
+	bounds = []int64{src.First + a.Int64N(src.Next-src.First+2) - 1, src.First + a.Int64N(src.Next-src.First+2) - 1}
+	if a.IntN(2) == 0 {
+		bounds = []int64{src.First, src.Next}
+	}
+	slices.Sort(bounds)
+	if a.IntN(2) == 0 {
+		dead = func(offset int64) bool { return offset%7 == 3 }
+	}
+	return bounds, dead
 }
 
 // expected is what the reference makes of an event.

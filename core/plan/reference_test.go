@@ -322,19 +322,26 @@ func (a author) choice(t term, depth int) term {
 }
 
 func (a author) intLiteral() term {
-	v := int64(a.IntN(7))
+	v := int64(a.IntN(30))
 	return constant(strconv.FormatInt(v, 10), kind(record.Int), v)
 }
 
 func (a author) decimalLiteral() term {
-	text := []string{"0.5", "1.50", "12.345678", "2e3"}[a.IntN(4)]
+	scale := a.IntN(8)
+	text := new(big.Rat).SetFrac(big.NewInt(int64(a.IntN(3000))), pow10(scale)).FloatString(scale)
+	if scale == 0 {
+		text += "e3" // without a point or an exponent it would be an int
+	}
 	v, _ := new(big.Rat).SetString(text)
-	t := map[string]record.Type{"0.5": dec(1, 1), "1.50": dec(3, 2), "12.345678": dec(8, 6), "2e3": dec(4, 0)}[text]
-	return constant(text, t, v)
+	digits := len(new(big.Rat).Mul(v, new(big.Rat).SetInt(pow10(scale))).Num().String())
+	if v.Sign() == 0 {
+		digits = 1
+	}
+	return constant(text, dec(max(digits, scale), scale), v)
 }
 
 func (a author) textLiteral() term {
-	v := []string{"", "a", "Ab", "click", "é"}[a.IntN(5)]
+	v := []string{"", "a", "Ab", "click", "é", "b", "c", "d", "e", "f", "g", "h", "i", "j"}[a.IntN(14)]
 	return constant(strconv.Quote(v), kind(record.String), v)
 }
 
@@ -376,6 +383,17 @@ func (a author) integer(depth int) term {
 				return inInt(n)
 			}, x, y)}
 		},
+		func() term { return a.mixedInteger(d) },
+		func() term {
+			x := a.unsigned(d)
+			return term{"(-" + x.text + ")", t, lift(func(v ...any) any {
+				n := inInt(ratOf(v[0]).Num())
+				if n == (bad{}) {
+					return n
+				}
+				return -n.(int64)
+			}, x)}
+		},
 		func() term {
 			x := a.integer(d)
 			return term{"(-" + x.text + ")", t, lift(func(v ...any) any { return inInt(new(big.Int).Neg(big.NewInt(v[0].(int64)))) }, x)}
@@ -399,6 +417,29 @@ func (a author) integer(depth int) term {
 		func() term { return a.signed(d) },
 		func() term { return a.choice(a.integer(d), d) },
 	)
+}
+
+// mixedInteger is an int and a uint, in either order: calculated as ints.
+func (a author) mixedInteger(depth int) term {
+	x, u := a.integer(depth), a.unsigned(depth)
+	// The uint is made an int before anything else, also next to a null.
+	y := term{u.text, kind(record.Int), lift(func(v ...any) any { return inInt(ratOf(v[0]).Num()) }, u)}
+	if a.IntN(2) == 0 {
+		x, y = y, x
+	}
+	op := string("+-*"[a.IntN(3)])
+	return term{"(" + x.text + " " + op + " " + y.text + ")", kind(record.Int), lift(func(v ...any) any {
+		p, q, n := big.NewInt(v[0].(int64)), big.NewInt(v[1].(int64)), new(big.Int)
+		switch op {
+		case "+":
+			n.Add(p, q)
+		case "-":
+			n.Sub(p, q)
+		default:
+			n.Mul(p, q)
+		}
+		return inInt(n)
+	}, x, y)}
 }
 
 // signed is a number of another kind that is an integer, or bad.
@@ -533,8 +574,8 @@ func (a author) decimalOperation(depth int) term {
 	op := string("+-*/"[a.IntN(4)])
 	asDecimal := func(t term) record.Type {
 		switch {
-		case t.typ.Kind == record.Int && len(t.text) == 1: // a literal
-			return dec(1, 0)
+		case t.typ.Kind == record.Int && len(t.text) <= 2: // a literal
+			return dec(len(t.text), 0)
 		case t.typ.Kind == record.Int:
 			return dec(19, 0)
 		case t.typ.Kind == record.Uint:
@@ -595,10 +636,14 @@ func (a author) float(depth int) term {
 		func() term { return pathTerm("payload.price", t) },
 		func() term {
 			x := a.float(d)
-			y := a.like(x, d)
+			y := a.pick(func() term { return a.like(x, d) }, func() term { return a.integer(d) }, func() term { return a.unsigned(d) })
 			op := string("+-*/"[a.IntN(4)])
 			return term{"(" + x.text + " " + op + " " + y.text + ")", t, lift(func(v ...any) any {
-				p, q := v[0].(float64), v[1].(float64)
+				p := v[0].(float64)
+				q, isFloat := v[1].(float64)
+				if !isFloat { // the float nearest to an integer
+					q, _ = ratOf(v[1]).Float64()
+				}
 				switch op {
 				case "+":
 					return p + q
@@ -616,6 +661,14 @@ func (a author) float(depth int) term {
 		func() term {
 			x := a.pick(func() term { return a.integer(d) }, func() term { return a.decimal(d) })
 			return term{"float(" + x.text + ")", t, lift(func(v ...any) any { f, _ := ratOf(v[0]).Float64(); return f }, x)}
+		},
+		func() term {
+			x := a.float(d)
+			return term{"(-" + x.text + ")", t, lift(func(v ...any) any { return -v[0].(float64) }, x)}
+		},
+		func() term {
+			x := a.float(d)
+			return term{"abs(" + x.text + ")", t, lift(func(v ...any) any { return math.Abs(v[0].(float64)) }, x)}
 		},
 		func() term { return a.choice(a.float(d), d) },
 	)
