@@ -24,7 +24,7 @@ type State struct {
 	Token   string  // the token stored with the intent
 	Staged  string  // the token of the last Stage, not stored yet
 	Judged  DeadSet // records at or after Position that the destination refused
-	Acked   Vector  // Atomic: the cut that ends here has all its letters written
+	Acked   Cut     // Atomic: this cut has all its letters written; without Rows and Letters
 
 	Revoked bool // a rebalance: finish what may have started, take nothing new
 	Reason  Reason

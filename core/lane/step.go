@@ -135,7 +135,7 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	s.Wrote = s.Wrote || f.High.Any()
 	s.Position = f.High.Or(s.Position)
 	s.Judged = s.Judged.From(s.Position)
-	if f.Last.Letters && f.Last.Next != s.Acked {
+	if f.Last.Letters && f.Last.identity() != s.Acked {
 		// The transaction is in, and its letters may not be: write them
 		// (again), under the same keys.
 		s.Cut, s.Open = f.Last, true
@@ -230,7 +230,7 @@ func commit(s State) (State, []Effect) {
 func settle(s State) (State, []Effect) {
 	s.Position = s.Cut.Next.Or(s.Position) // the slot may have grown since
 	if s.Delivery == sink.Atomic {
-		s.Acked = s.Cut.Next
+		s.Acked = s.Cut.identity()
 	}
 	s.Wrote = s.Wrote || s.Cut.Rows
 	s.Judged = s.Judged.From(s.Position)
@@ -329,6 +329,11 @@ func revoke(s State) (State, []Effect) {
 func over(s State) (State, []Effect) {
 	s.Phase = Over
 	return s, []Effect{{Kind: Close}, {Kind: Exit}}
+}
+
+// identity is what makes a cut the one that it is: its offsets and dead set.
+func (c Cut) identity() Cut {
+	return Cut{First: c.First, Next: c.Next, Dead: c.Dead}
 }
 
 // entry is what the ledger should say of this sink while nothing is pending.
