@@ -2,6 +2,8 @@ package sink
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -106,25 +108,35 @@ type Batch struct {
 type Size int64
 
 // Secret is a text that never prints. Reveal is for the one call that needs it.
-type Secret struct{ text string }
+// The text lies behind a pointer, since fmt reads unexported fields of what
+// holds a Secret without asking its methods.
+type Secret struct{ text *string }
 
 // NewSecret wraps a text.
-func NewSecret(text string) Secret { return Secret{text} }
+func NewSecret(text string) Secret { return Secret{&text} }
 
-// Reveal is the text itself.
-func (s Secret) Reveal() string { return s.text }
+// Reveal is the text itself; "" of the zero Secret.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Set says whether there is one.
-func (s Secret) Set() bool { return s.text != "" }
+func (s Secret) Set() bool { return s.Reveal() != "" }
 
-// String hides the secret; so do the other ways of printing below.
-func (s Secret) String() string { return "***" }
+// Format hides the secret from every verb of fmt; the methods below hide it
+// from what does not use fmt.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) } //nolint:errcheck // fmt has no use for it
 
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return "***" }
+const hidden = "***"
+
+// String hides the secret.
+func (s Secret) String() string { return hidden }
 
 // MarshalText hides the secret from encoders.
-func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // LogValue hides the secret from slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue("***") }
+func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
