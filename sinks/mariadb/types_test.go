@@ -39,7 +39,7 @@ func columns(t *testing.T, m *stack.MariaDBServer) {
 		t.Helper()
 		schema := &record.Schema{Fields: []record.Field{{Name: "id", Type: record.Type{Kind: record.Int}}, {Name: "v", Type: field}}}
 		b := sqltabletest.NewBench(t, on(m, m.Addr()), schema, nil)
-		b.Exec("CREATE TABLE t (id INT, v " + column + ")")
+		b.Exec("CREATE TABLE t (id INT, v " + column + ") DEFAULT CHARSET=utf8mb4")
 		w, _ := b.Claim(b.Open(), sqltabletest.Slot(0, 1))
 		var rows [][]any
 		var want []string
@@ -159,7 +159,7 @@ func serverRefusesRows(t *testing.T, m *stack.MariaDBServer) {
 		for _, s := range setup {
 			b.Exec(s)
 		}
-		b.Exec("CREATE TABLE t (id INT, v " + column + ")")
+		b.Exec("CREATE TABLE t (id INT, v " + column + ") DEFAULT CHARSET=utf8mb4")
 		if len(setup) > 1 {
 			b.Exec("CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW IF NEW.v = '" + secret + "' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '" + secret + "'; END IF")
 		}
@@ -185,7 +185,7 @@ func serverRefusesRows(t *testing.T, m *stack.MariaDBServer) {
 	f(nil, "UUID", record.String, "123e4567-e89b-12d3-a456-426655440000", secret)
 	f(nil, "INET6", record.String, "::1", secret)
 	f(nil, "JSON", record.String, "1", secret)
-	f([]string{"CREATE TABLE p (v VARCHAR(40) PRIMARY KEY) AS SELECT 'x' AS v"}, "VARCHAR(40), FOREIGN KEY (v) REFERENCES p (v)", record.String, "x", secret)
+	f([]string{"CREATE TABLE p (v VARCHAR(40) PRIMARY KEY) DEFAULT CHARSET=utf8mb4 AS SELECT 'x' AS v"}, "VARCHAR(40), FOREIGN KEY (v) REFERENCES p (v)", record.String, "x", secret)
 	f([]string{"SET @x = 1", "SET @x = 1"}, "VARCHAR(40)", record.String, "x", secret)
 }
 

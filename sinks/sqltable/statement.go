@@ -38,24 +38,17 @@ func (t *target) text(rows int) string {
 // conflict is what happens with rows whose key is there.
 //
 // MariaDB evaluates assignments from left to right and later ones see the new
-// values. So what MergeLast decides by an order column is assigned before that
-// column grows. SQLite evaluates all before it assigns any.
+// values; SQLite evaluates all before it assigns any. No assignment reads
+// another column but MergeLast its order column, which is MergeMax: that the
+// incoming order is at least the stored one is as true behind its assignment
+// as before it, so their order does not matter.
 func (t *target) conflict(d Dialect, g Grammar) string {
-	var first, rest []string
+	var sets []string
 	for i := range t.fields {
-		f := &t.fields[i]
-		if f.inKey {
-			continue
-		}
-		column := Quote(g.Quote, f.column.Name)
-		set := column + " = " + t.merged(d, g, f)
-		if f.Merge == record.MergeLast {
-			first = append(first, set)
-		} else {
-			rest = append(rest, set)
+		if f := &t.fields[i]; !f.inKey {
+			sets = append(sets, Quote(g.Quote, f.column.Name)+" = "+t.merged(d, g, f))
 		}
 	}
-	sets := append(first, rest...)
 	if len(sets) == 0 { // nothing but keys: the row that is there is the row
 		for i := range t.fields {
 			column := Quote(g.Quote, t.fields[i].column.Name)

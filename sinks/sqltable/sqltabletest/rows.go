@@ -188,7 +188,7 @@ func nullInKey(t *testing.T, target Target) {
 	schema := balances()
 	schema.Fields[0].Nullable = true
 	b := NewBench(t, target, schema, func(o *sqltable.Options) { o.Mode = sqltable.Add })
-	b.Exec("CREATE TABLE t (campaign BIGINT UNIQUE, browser TEXT, balance " + wide(b) + ", events BIGINT, first_at VARCHAR(40), last_at VARCHAR(40), cheapest " + wide(b) + ", dearest " + wide(b) + ")")
+	b.Exec("CREATE TABLE t (campaign BIGINT UNIQUE, browser TEXT, balance " + wide(b) + ", events BIGINT, first_at VARCHAR(40), last_at VARCHAR(40), cheapest " + wide(b) + ", dearest " + wide(b) + ", os TEXT)")
 	schema.Fields[4].Type, schema.Fields[5].Type = textType, textType
 	w, _ := b.Claim(b.Open(), Slot(0, 1))
 	_, err := w.Append(t.Context(), b.group(5, []any{nil, "b", "1.0", 1, "a", "b", "1.0", "1.0"}))

@@ -81,5 +81,7 @@ func balances() *record.Schema {
 		{Name: "last_at", Type: timeType, Nullable: true, Merge: record.MergeMax},
 		{Name: "cheapest", Type: decimal(20, 2), Nullable: true, Merge: record.MergeMin},
 		{Name: "dearest", Type: decimal(20, 2), Nullable: true, Merge: record.MergeMax},
+		// Behind the column that it is ordered by, as browser is before it.
+		{Name: "os", Type: textType, Nullable: true, Merge: record.MergeLast, Order: "last_at"},
 	}}
 }
