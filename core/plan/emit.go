@@ -30,8 +30,9 @@ func (g *Grouper) Emit(dst *record.Chunk) error {
 		}
 		dst.Offsets, dst.Times = append(dst.Offsets, g.lowest[m]), append(dst.Times, g.times[m])
 	}
+	partitions := g.byPartition()
 	for i := range g.columns {
-		g.columns[i].emit(&dst.Columns[len(g.groups.by)+i], g.sorted, g.byPartition())
+		g.columns[i].emit(&dst.Columns[len(g.groups.by)+i], g.sorted, partitions)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ type machine struct {
 	in   []vec // per want: its column's rows
 	vecs []vec // per node
 	text []byte
-	one  vec // scratch of a set
+	one  vec      // scratch of a set
+	mask []uint64 // scratch of ?: and ??
 }
 
 func newMachine(nodes, wants int) *machine {
@@ -76,9 +77,9 @@ func (m *machine) condition(e *expr, v, a, b, c *vec) {
 func (m *machine) value(e *expr, v, a, b, c *vec) {
 	switch e.op {
 	case opIf:
-		choose(e, v, a, b, c)
+		m.choose(e, v, a, b, c)
 	case opCoalesce:
-		coalesce(e, v, a, b)
+		m.coalesce(e, v, a, b)
 	case opAdd, opSub, opMul, opDiv, opMod, opNeg, opAbs, opRound:
 		m.arithmetic(e, v, a, b)
 	case opLower, opUpper, opTrim:
@@ -246,66 +247,4 @@ func (v *vec) badAt(w int) (bad uint64) {
 		bad |= bit(v.errs[i] != 0) << (uint(i) & 63)
 	}
 	return bad
-}
-
-// choose takes b where the condition is true and c where it is false or null.
-func choose(e *expr, v, cond, b, c *vec) {
-	for i := range v.Len {
-		from := c
-		if cond.bitsAt(i>>6)&(1<<(uint(i)&63)) != 0 {
-			from = b
-		}
-		v.put(i, e, from)
-	}
-	v.keepErrors(cond)
-}
-
-// coalesce takes b where a is null. A bad row is not null.
-func coalesce(e *expr, v, a, b *vec) {
-	for i := range v.Len {
-		if a.null(i) && a.err(i) == 0 {
-			v.put(i, e, b)
-		} else {
-			v.put(i, e, a)
-		}
-	}
-}
-
-// put sets row i of v, which has those before it, to row i of from.
-func (v *vec) put(i int, e *expr, from *vec) {
-	k := i & from.mask()
-	bad := from.err(i)
-	if bad != 0 || from.Column.Null(k) {
-		v.setNull(i)
-		if bad != 0 {
-			v.errors()[i] = bad
-		}
-		if v.Type.Kind == record.Bool {
-			v.Bits[i>>6] &^= 1 << (uint(i) & 63)
-		}
-		if v.isText() {
-			v.endText(i, e)
-		}
-		return
-	}
-	switch v.Type.Kind {
-	case record.Bool:
-		v.Bits[i>>6] &^= 1 << (uint(i) & 63)
-		v.Bits[i>>6] |= bit(from.Column.Bool(k)) << (uint(i) & 63)
-	case record.Int, record.Timestamp:
-		v.Ints[i] = from.Ints[k]
-	case record.Uint:
-		v.Uints[i] = from.Uints[k]
-	case record.Float:
-		v.Floats[i] = from.Floats[k]
-	case record.Decimal:
-		v.Decimals[i] = from.Decimals[k]
-	default:
-		v.Data = append(v.Data, from.Column.Bytes(k)...)
-		v.endText(i, e)
-	}
-}
-
-func (v *vec) isText() bool {
-	return v.Type.Kind == record.String || v.Type.Kind == record.Bytes || v.Type.Kind == record.JSON
 }
