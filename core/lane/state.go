@@ -20,11 +20,10 @@ type State struct {
 	Open    bool    // Cut is fixed: it is being committed, or was and must be repeated
 	Stored  bool    // its intent is in the ledger
 	Unknown bool    // an attempt under it may have been applied
-	OldPlan bool    // it was fixed under another plan
+	OldPlan bool    // it was fixed under another plan; Atomic: the ledger's entry was stored under another
 	Token   string  // the token stored with the intent
 	Staged  string  // the token of the last Stage, not stored yet
 	Judged  DeadSet // records at or after Position that the destination refused
-	Acked   Cut     // Atomic: this cut has all its letters written; without Rows and Letters
 
 	Revoked bool // a rebalance: finish what may have started, take nothing new
 	Reason  Reason

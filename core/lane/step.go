@@ -34,7 +34,7 @@ func Step(s State, e Event) (State, []Effect) {
 		s.Position, s.Unsaved = s.Position.Or(e.Position), true
 		return read(s)
 	case s.Phase == Opening && e.Kind == Saved:
-		s.Entered, s.Unsaved = true, false
+		s.Entered, s.Unsaved, s.OldPlan = true, false, false
 		return read(s)
 	case s.Phase == Resuming && e.Kind == Resumed:
 		return resumed(s, e.Outcome)
@@ -86,6 +86,9 @@ func loaded(s State, e Event) (State, []Effect) {
 			s.Cut.First = s.Position
 			s.OldPlan = e.Entry.Plan != s.Plan
 		}
+		if s.Delivery == sink.Atomic {
+			s.OldPlan = e.Entry.Plan != s.Plan
+		}
 	}
 	return claim(s)
 }
@@ -132,10 +135,20 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	case !f.High.Any() && s.Record == Lost:
 		return stop(s, LostRecord)
 	}
+	settled := s.Position.covers(f.Last.Next) // with all its letters: a position comes after them
+	if s.OldPlan || f.High.Below(s.Position) {
+		// Before anything is committed under this plan, or on a restored backup,
+		// the ledger says so: its position vouches for letters.
+		s.Unsaved = true
+	}
 	s.Wrote = s.Wrote || f.High.Any()
 	s.Position = f.High.Or(s.Position)
 	s.Judged = s.Judged.From(s.Position)
-	if f.Last.Letters && f.Last.identity() != s.Acked {
+	if f.Last.Letters && !settled {
+		if s.OldPlan {
+			// Which records were put aside only that plan knows.
+			return stop(s, PlanChanged)
+		}
 		// The transaction is in, and its letters may not be: write them
 		// (again), under the same keys.
 		s.Cut, s.Open = f.Last, true
@@ -229,9 +242,6 @@ func commit(s State) (State, []Effect) {
 // settle ends a cut whose rows are visible and whose letters are written.
 func settle(s State) (State, []Effect) {
 	s.Position = s.Cut.Next.Or(s.Position) // the slot may have grown since
-	if s.Delivery == sink.Atomic {
-		s.Acked = s.Cut.identity()
-	}
 	s.Wrote = s.Wrote || s.Cut.Rows
 	s.Judged = s.Judged.From(s.Position)
 	s = drop(s)
@@ -245,7 +255,8 @@ func settle(s State) (State, []Effect) {
 
 // drop forgets the cut under way.
 func drop(s State) State {
-	s.Cut, s.Open, s.Stored, s.Unknown, s.OldPlan, s.Token, s.Staged = Cut{}, false, false, false, false, "", ""
+	s.Cut, s.Open, s.Stored, s.Unknown, s.Token, s.Staged = Cut{}, false, false, false, "", ""
+	s.OldPlan = s.OldPlan && s.Delivery == sink.Atomic // there it is the ledger's entry that is old
 	return s
 }
 
@@ -329,11 +340,6 @@ func revoke(s State) (State, []Effect) {
 func over(s State) (State, []Effect) {
 	s.Phase = Over
 	return s, []Effect{{Kind: Close}, {Kind: Exit}}
-}
-
-// identity is what makes a cut the one that it is: its offsets and dead set.
-func (c Cut) identity() Cut {
-	return Cut{First: c.First, Next: c.Next, Dead: c.Dead}
 }
 
 // entry is what the ledger should say of this sink while nothing is pending.

@@ -76,6 +76,16 @@ func (v Vector) Below(o Vector) bool {
 	return false
 }
 
+// covers says that every offset of o is known to v, and not above v's.
+func (v Vector) covers(o Vector) bool {
+	for i := range o.Len() {
+		if i >= v.Len() || v.At(i) < o.At(i) {
+			return false
+		}
+	}
+	return true
+}
+
 // String is the vector as messages show it: 1200, or for a wider slot 10,20,30.
 func (v Vector) String() string {
 	parts := make([]string, v.Len())
