@@ -152,7 +152,7 @@ func (x *explorer) membership(w *world, m int, out emit) {
 		for k := range x.sinks {
 			x.deliver(&c, m, k, lane.Event{Kind: lane.Revoke})
 		}
-		out(actRevoke, false, &c)
+		out(actRevoke, mem.parts < w.group.parts, &c)
 	}
 	if !current || x.spare(w) {
 		x.kill(w, m, out)
@@ -194,7 +194,7 @@ func (x *explorer) join(w *world, m int, out emit) {
 	}
 	g.gen++
 	g.live = true
-	*mem = member{up: true, plan: mem.plan, gen: g.gen, memory: g.stored}
+	*mem = member{up: true, plan: mem.plan, parts: g.parts, gen: g.gen, memory: g.stored}
 	for k := range x.sinks {
 		x.start(&c, m, k)
 	}

@@ -24,7 +24,7 @@ func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
 	}
 	mem := &w.members[m]
 	l := mem.lanes[k]
-	stored := x.loaded(mem.memory.entries[k], int(w.group.parts))
+	stored := x.loaded(mem.memory.entries[k], int(mem.parts))
 	replay := s.Delivery == sink.Replay
 	switch f.Kind {
 	case lane.Read, lane.Stage, lane.Commit, lane.Resume:
@@ -37,7 +37,7 @@ func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
 		if !f.Fixed && replay && l.risky && stored.Pending {
 			x.fault("a new cut is begun while one that may have been committed is pending (I3)")
 		}
-		if w.group.traces && (mem.memory.present && mem.memory.incarnation != w.group.incarnation || w.dests[k].once != 0) {
+		if mem.memory.present && mem.memory.incarnation != w.group.incarnation || w.dests[k].foreign {
 			x.fault("records of another incarnation are read as if they went on from the old ones")
 		}
 		if w.group.damaged {
@@ -53,7 +53,7 @@ func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
 			x.acknowledged(k, stored, f)
 		}
 	case lane.Note:
-		if miss := x.below(f.Entry.Position) &^ x.covered(w, k); miss != 0 {
+		if miss := x.below(f.Entry.Position) &^ x.covered(w, k); miss != 0 && x.budget[restoreFault] == 0 {
 			x.fault("a position passes records that the sink does not have (I5): %s", x.listed(miss))
 		}
 	case lane.Stop:
@@ -107,7 +107,7 @@ func (x *explorer) justified(w *world, m, k int, stored lane.Entry, r lane.Reaso
 	case lane.DamagedRecord:
 		return g.damaged
 	case lane.OtherIncarnation:
-		return g.traces
+		return g.incarnation > 0
 	case lane.RowsGone:
 		return spent(emptyFault) || spent(restoreFault)
 	case lane.PlanChanged:
@@ -218,5 +218,6 @@ func (x *explorer) allDone(w *world, k int, s lane.State) bool {
 			return false
 		}
 	}
-	return x.below(s.Position)&^x.covered(w, k) == 0
+	// A lane at the end of the log hears of a restore at its next commit.
+	return x.budget[restoreFault] > 0 || x.below(s.Position)&^x.covered(w, k) == 0
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // found is what a destination says when a slot is claimed.
-func (x *explorer) found(w *world, k int) lane.Found {
+func (x *explorer) found(w *world, m, k int) lane.Found {
 	d, c := &w.dests[k], x.sinks[k]
-	f := lane.Found{High: x.unknown(int(w.group.parts)), Resumes: c.resumes}
-	f.Other = w.group.traces && d.once != 0
+	parts := int(w.members[m].parts)
+	f := lane.Found{High: x.unknown(parts), Resumes: c.resumes, Other: d.foreign}
 	switch {
 	case c.delivery == sink.Atomic:
 		if d.row {
@@ -25,7 +25,7 @@ func (x *explorer) found(w *world, k int) lane.Found {
 		f.State = sink.NoMark
 	case d.once != 0:
 		f.State = sink.Has
-		f.High = x.marks(d.once, int(w.group.parts))
+		f.High = x.marks(d.once, parts)
 	}
 	return f
 }
@@ -149,7 +149,7 @@ func (x *explorer) replay(d *dest, f flyingRows, parts uint8) {
 // transact is the one transaction of an Atomic destination.
 func (x *explorer) transact(d *dest, f flyingRows) (stale bool) {
 	cut := x.cuts.list[f.cut]
-	if d.row && !sameFirst(x.vectors.list[d.position], cut.First) {
+	if d.row && !sameFirst(x.vectors.list[d.position], cut.First) || !d.row && f.rowed {
 		return true
 	}
 	d.put(f.rows)
@@ -206,7 +206,7 @@ func tokenIndex(token string) int { return int(token[0] - 'a') }
 
 // write is what a commit sends to the destination.
 func (x *explorer) write(k int, l slotLane, f lane.Effect) flyingRows {
-	r := flyingRows{cut: x.cutID(f.Cut), rows: l.held, parts: x.allParts(), letters: f.Cut.Letters}
+	r := flyingRows{cut: x.cutID(f.Cut), rows: l.held, parts: x.allParts(), letters: f.Cut.Letters, rowed: l.rowed}
 	if x.sinks[k].resumes && f.Token != "" {
 		r.token = uint8(tokenIndex(f.Token)) + 1
 	}
@@ -239,6 +239,7 @@ func (x *explorer) commit(w *world, m, k int, f lane.Effect, out emit) {
 		out(actCommitStale, true, &c)
 		return
 	}
+	c.members[m].lanes[k].rowed = c.dests[k].row
 	x.deliver(&c, m, k, lane.Event{Kind: lane.CommittedOK})
 	out(actCommit, true, &c)
 	x.commitUnknown(w, m, k, f, r, out)

@@ -3,6 +3,8 @@
 package lane_test
 
 import (
+	"slices"
+
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/sink"
 )
@@ -20,8 +22,13 @@ func (x *explorer) global(w *world, out emit) {
 		x.late(w, k, out)
 		x.backups(w, k, out)
 	}
-	if c, ok := try(w, planFault); ok {
+	if c, ok := try(w, planFault); ok && (x.quiet(w) || !x.any(sink.Atomic)) {
 		c.group.plan = 1
+		if x.any(sink.Atomic) {
+			// A destination's row does not say whose plan its last cut was made
+			// by, so only a change with all processes stopped is explored.
+			c.members = [2]member{}
+		}
 		out(actPlan, false, &c)
 	}
 	if c, ok := try(w, retainFault); ok && c.group.logStart < c.group.logEnd {
@@ -42,6 +49,11 @@ func (x *explorer) global(w *world, out emit) {
 	if x.quiet(w) {
 		x.losses(w, out)
 	}
+}
+
+// any says that a sink delivers so.
+func (x *explorer) any(d sink.Delivery) bool {
+	return slices.ContainsFunc(x.sinks, func(c sinkConf) bool { return c.delivery == d })
 }
 
 // forget lets the destinations forget the names of cuts that are settled. By
@@ -108,10 +120,13 @@ func (x *explorer) losses(w *world, out emit) {
 		}
 		if how.f == recreateFault {
 			g.incarnation++
-			g.traces = true
 		}
 		for k := range x.sinks {
-			c.dests[k].excused |= c.dests[k].letters
+			d := &c.dests[k]
+			d.excused |= d.letters
+			if how.f == recreateFault {
+				d.foreign, d.names = d.once != 0 || d.row, [maxNames]applied{}
+			}
 		}
 		out(how.a, false, &c)
 	}
@@ -132,6 +147,17 @@ func (x *explorer) losses(w *world, out emit) {
 	}
 }
 
+// settled says that nothing is on its way to a destination, and that the
+// letters of what it holds are written.
+func (x *explorer) settled(w *world, k int) bool {
+	for m := range w.members {
+		if a := w.members[m].lanes[k].ask; a != 0 && x.effects.list[a].Kind == lane.Letters {
+			return false
+		}
+	}
+	return w.dests[k].flying == [maxFlying]flyingRows{}
+}
+
 // backups of an Atomic destination.
 func (x *explorer) backups(w *world, k int, out emit) {
 	if x.sinks[k].delivery != sink.Atomic {
@@ -141,7 +167,7 @@ func (x *explorer) backups(w *world, k int, out emit) {
 		c.dests[k].backup, c.dests[k].saved = c.dests[k].table, true
 		out(actBackup, false, &c)
 	}
-	if w.dests[k].saved {
+	if w.dests[k].saved && x.settled(w, k) {
 		if c, ok := try(w, restoreFault); ok {
 			d := &c.dests[k]
 			d.table, d.backup, d.saved = d.backup, table{}, false

@@ -122,17 +122,18 @@ func (x *explorer) claim(w *world, m, k int, out emit) {
 	c := *w
 	l := &c.members[m].lanes[k]
 	l.held, l.bad, l.read, l.open = 0, 0, false, true
+	l.rowed = w.dests[k].row
 	// Record and Entry are what a fetch would find now. Step does not look; a
 	// mutant does.
-	x.deliver(&c, m, k, lane.Event{Kind: lane.Claimed, Found: x.found(w, k),
-		Entry: x.loaded(w.group.stored.entries[k], int(w.group.parts))})
+	x.deliver(&c, m, k, lane.Event{Kind: lane.Claimed, Found: x.found(w, m, k),
+		Entry: x.loaded(w.group.stored.entries[k], int(w.members[m].parts))})
 	out(actClaim, true, &c)
 	x.lost(w, m, k, actClaimLost, out)
 }
 
 // resolved is where a new sink starts.
 func (x *explorer) resolved(w *world, m, k int) lane.Vector {
-	v := x.zeros(int(w.group.parts))
+	v := x.zeros(int(w.members[m].parts))
 	if s := x.states.list[w.members[m].lanes[k].state]; x.latest && s.Record == lane.Lost {
 		o := v.Offsets()
 		for i := range o {
@@ -157,6 +158,8 @@ func (x *explorer) letters(w *world, m, k int, f lane.Effect, out emit) {
 		}
 		bad = x.deadBits(f.Cut.Dead) | x.bits(f.Cut)&x.kind(w, m, badBytes)
 	}
+	e := lane.Event{Kind: lane.LettersWritten}
+	e.Cut.Rows = !l.read && x.bits(f.Cut)&^bad&^x.kind(w, m, filtered) != 0
 	c := *w
 	if bad != 0 && x.sinks[k].stops {
 		x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: lane.BadRecord})
@@ -165,7 +168,7 @@ func (x *explorer) letters(w *world, m, k int, f lane.Effect, out emit) {
 	}
 	c.dests[k].letters |= bad
 	lost := c
-	x.deliver(&c, m, k, lane.Event{Kind: lane.LettersWritten})
+	x.deliver(&c, m, k, e)
 	out(actLetters, true, &c)
 	x.lost(&lost, m, k, actLettersLost, out)
 }

@@ -105,6 +105,7 @@ type slotLane struct {
 	read  bool   // bad is that of the cut under way
 	risky bool   // the ledger holds a cut that may have been committed
 	open  bool   // it has a writer that is not dead
+	rowed bool   // Atomic: the writer found a position row
 }
 
 // member is one process.
@@ -114,7 +115,8 @@ type member struct {
 	revoked bool
 	ended   bool // its ledger writer has ended
 	plan    uint8
-	memory  rec // what its ledger writer holds for the record
+	parts   uint8 // of the slot, when it joined
+	memory  rec   // what its ledger writer holds for the record
 	notes   [maxSinks]uint16
 	puts    [maxSinks]uint16
 	lanes   [maxSinks]slotLane
@@ -145,7 +147,6 @@ type group struct {
 	flying      [maxFlying]flyingWrite
 	plan        uint8 // of processes that start now
 	incarnation uint8
-	traces      bool // of another incarnation, in the ledger or at the destination
 	parts       uint8
 	logStart    uint8
 	logEnd      uint8
@@ -181,6 +182,7 @@ type flyingRows struct {
 	parts   uint8 // still to be applied; 0: no write
 	token   uint8
 	letters bool
+	rowed   bool // Atomic: it expects a position row
 }
 
 // table is what a restore of an Atomic destination brings back.
@@ -202,6 +204,7 @@ type dest struct {
 	letters uint8
 	excused uint8 // letters of before a decision or loss that makes them void
 	gone    bool  // its rows were lost while the ledger said that there were some
+	foreign bool  // what it holds is of another incarnation
 }
 
 // world is one state of the search.
