@@ -3,7 +3,6 @@ package decode
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 
 	"github.com/sluicekit/sluice/core/record"
 )
@@ -59,18 +58,12 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			if next := at + n; cap(c.Data)-next >= 16 && len(b)-i-n >= 16 {
 				// There is room to copy, and to look, sixteen bytes at a time.
 				// What is copied beyond a text is written over by the next one.
-				src, dst := b[i:i+n+16], c.Data[at:next+16]
-				w, v := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
-				binary.LittleEndian.PutUint64(dst, w)
-				binary.LittleEndian.PutUint64(dst[8:], v)
-				or := w | v
+				data := c.Data[:next+16]
+				or := copy16(data, at, b, i)
 				for k := 16; k < n; k += 16 {
-					w, v := binary.LittleEndian.Uint64(src[k:]), binary.LittleEndian.Uint64(src[k+8:])
-					binary.LittleEndian.PutUint64(dst[k:], w)
-					binary.LittleEndian.PutUint64(dst[k+8:], v)
-					or |= w | v
+					or |= copy16(data, at+k, b, i+k)
 				}
-				if or&topBits != 0 && !validText(src[:n]) {
+				if or&topBits != 0 && !validText(b[i:i+n]) {
 					return m.fail(faultUTF8, pc)
 				}
 				c.Data = c.Data[:next]
@@ -91,18 +84,11 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 			c.Len++
 		case opLong:
-			u := uint64(0)
-			if uint(i)+8 <= uint(len(b)) {
-				w := binary.LittleEndian.Uint64(b[i:])
-				if end := ^w & topBits; end != 0 {
-					u = squeeze(w & (end ^ (end - 1)))
-					i += bits.TrailingZeros64(end)>>3 + 1
-				} else if u, i = varint(b, i); i < 0 {
-					return m.fail(varintFault(i), pc)
-				}
-			} else if u, i = varint(b, i); i < 0 {
-				return m.fail(varintFault(i), pc)
+			u, next := varint(b, i)
+			if next < 0 {
+				return m.fail(varintFault(next), pc)
 			}
+			i = next
 			c := o.dst
 			c.Ints = append(c.Ints, zigzag(u))
 			if c.Nulls != 0 {
@@ -140,7 +126,9 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			i += int(o.n)
 		case opSkipInts:
 			for k := o.n; k > 0; k-- {
-				if i = skipVarint(b, i); i < 0 {
+				if uint(i) < uint(len(b)) && b[i] < 0x80 {
+					i++
+				} else if i = skipVarint(b, i); i < 0 {
 					return m.fail(varintFault(i), pc)
 				}
 			}
@@ -206,6 +194,15 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 		}
 	}
+}
+
+// copy16 copies sixteen bytes, and returns them or-ed together.
+func copy16(dst []byte, at int, src []byte, i int) uint64 {
+	d, s := (*[16]byte)(dst[at:at+16:at+16]), (*[16]byte)(src[i:i+16:i+16])
+	w, v := binary.LittleEndian.Uint64(s[:8]), binary.LittleEndian.Uint64(s[8:])
+	binary.LittleEndian.PutUint64(d[:8], w)
+	binary.LittleEndian.PutUint64(d[8:], v)
+	return w | v
 }
 
 // convert brings an integer to the unit of its column.

@@ -2,19 +2,35 @@ package decode
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"unicode/utf8"
 )
 
 // varint reads an unsigned base-128 integer at b[i] and tells where the next
 // value starts: -1 if the data end within it, -2 if it has more than 64 bits.
-// Up to eight bytes are read at once: their length is where the first top bit
-// is clear, and the groups of seven bits are then pushed together in pairs.
+//
+// Up to eight bytes are read at once. Their number is found by asking for each,
+// not by counting zeros: the processor then guesses it, mostly right, and goes
+// on with the next value before this one is there.
 func varint(b []byte, i int) (uint64, int) {
 	if uint(i)+8 <= uint(len(b)) {
 		w := binary.LittleEndian.Uint64(b[i:])
-		if end := ^w & 0x8080808080808080; end != 0 {
-			return squeeze(w & (end ^ (end - 1))), i + bits.TrailingZeros64(end)/8 + 1
+		switch {
+		case w&0x80 == 0:
+			return w & 0x7f, i + 1
+		case w&0x8000 == 0:
+			return w&0x7f | w>>1&0x3f80, i + 2
+		case w&0x80_0000 == 0:
+			return squeeze(w & 0x7f_7f7f), i + 3
+		case w&0x8000_0000 == 0:
+			return squeeze(w & 0x7f7f_7f7f), i + 4
+		case w&0x80_0000_0000 == 0:
+			return squeeze(w & 0x7f_7f7f_7f7f), i + 5
+		case w&0x8000_0000_0000 == 0:
+			return squeeze(w & 0x7f7f_7f7f_7f7f), i + 6
+		case w&0x80_0000_0000_0000 == 0:
+			return squeeze(w & 0x7f_7f7f_7f7f_7f7f), i + 7
+		case w&0x8000_0000_0000_0000 == 0:
+			return squeeze(w), i + 8
 		}
 	}
 	var v uint64
@@ -35,7 +51,7 @@ func varint(b []byte, i int) (uint64, int) {
 	return 0, -2
 }
 
-// squeeze drops the top bit of every byte.
+// squeeze pushes the lower seven bits of the bytes together, in pairs.
 func squeeze(w uint64) uint64 {
 	w = w&0x007f007f007f007f | w>>1&0x3f803f803f803f80
 	w = w&0x00003fff00003fff | w>>2&0x0fffc0000fffc000
@@ -59,8 +75,10 @@ func length(b []byte, i int) (n, next int) {
 
 // skipVarint is varint without the value.
 func skipVarint(b []byte, i int) int {
-	if uint(i) < uint(len(b)) && b[i] < 0x80 {
-		return i + 1
+	for k := range b[min(i, len(b)):min(i+9, len(b))] {
+		if b[i+k] < 0x80 {
+			return i + k + 1
+		}
 	}
 	_, i = varint(b, i)
 	return i
