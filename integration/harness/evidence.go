@@ -17,6 +17,7 @@ import (
 type Evidence struct {
 	Repeats    int // of a pending cut
 	Refused    int // ledger writes that the coordinator did not take, or that never left
+	Fenced     int // of those: because the member was replaced
 	Unanswered int // memberships ended because a ledger write got no answer
 	Missed     int // compare-and-sets that found another position
 	Resolved   int // answers to COMMIT that were lost, and found out
@@ -33,6 +34,7 @@ func (e Evidence) missing(n int) error {
 	}{
 		{"repeats of a pending batch", e.Repeats},
 		{"refused ledger writes", e.Refused},
+		{"ledger writes refused because the member was replaced", e.Fenced},
 		{"memberships ended after an unanswered ledger write", e.Unanswered},
 		{"missed compare-and-sets", e.Missed},
 		{"resolved lost answers", e.Resolved},
@@ -113,6 +115,7 @@ func (e *Evidence) count(l line) error {
 	case "ledger": // once for each membership that the ledger's writer ended
 		if strings.Contains(l.Error, "offset commit refused") {
 			e.Refused++
+			e.Fenced++
 		} else {
 			e.Unanswered++
 		}

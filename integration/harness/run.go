@@ -60,8 +60,12 @@ type Report struct {
 }
 
 // Build makes the program, with the race detector if SLUICE_FAULTS_RACE is set.
+// SLUICE_FAULTS_BINARY names one that is made already.
 func Build(t testing.TB) string {
 	t.Helper()
+	if made := os.Getenv("SLUICE_FAULTS_BINARY"); made != "" {
+		return made
+	}
 	path := filepath.Join(t.TempDir(), "sluice")
 	args := []string{"build", "-o", path}
 	if os.Getenv("SLUICE_FAULTS_RACE") != "" {
