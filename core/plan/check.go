@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -142,7 +143,7 @@ func (k *checker) path(n ast.Node, as record.Type) *expr {
 		return k.unknown(p, places, unknown)
 	case errors.As(err, &untyped), err == nil && t.Kind == record.Invalid:
 		if t = as; t.Kind == record.Invalid {
-			return k.problem(places[0], "say what it is, such as int("+p.String()+") or string("+p.String()+"), or declare it for the stream", "the type of %s is not declared", p)
+			return k.problem(places[0], k.declare(p), "the type of %s is not declared", p)
 		}
 	case err != nil:
 		return k.problem(places[0], "", "%s: %s", p, err)
@@ -171,15 +172,46 @@ func (k *checker) unknown(p record.Path, places []int, e *UnknownError) *expr {
 	}
 	near := e.Near
 	if len(near) == 0 {
-		for _, name := range Nearest(p[last].Name, k.events.Names(p[:last])) {
-			near = append(near, append(p[:last:last], record.Step{Name: name}).String())
-		}
+		near = k.near(p, last)
 	}
 	hint := didYouMean(near)
-	if name := strings.ToLower(e.Name); name == "null" || name == "none" {
+	if meansNil(e.Name) {
 		hint = "write nil"
 	}
 	return k.problem(places[last], hint, "no field %s", p[:last+1])
+}
+
+// declare is the way on from a path whose type nobody declared. JSON may hold
+// any name, so a misspelt one is such a path too.
+func (k *checker) declare(p record.Path) string {
+	if meansNil(p.String()) {
+		return "write nil"
+	}
+	say := "say what it is, such as int(" + p.String() + ") or string(" + p.String() + "), or declare it for the stream"
+	for i := range p {
+		names := k.events.Names(p[:i])
+		if p[i].Name == "" || slices.Contains(names, p[i].Name) {
+			continue
+		}
+		if hint := didYouMean(k.near(p, i)); hint != "" {
+			return hint + " If not, " + say
+		}
+		break
+	}
+	return say
+}
+
+// near lists paths that differ from p in step i, up to there, and look like it.
+func (k *checker) near(p record.Path, i int) (near []string) {
+	for _, name := range Nearest(p[i].Name, k.events.Names(p[:i])) {
+		near = append(near, append(p[:i:i], record.Step{Name: name}).String())
+	}
+	return near
+}
+
+// meansNil says whether somebody wrote another language's nil.
+func meansNil(name string) bool {
+	return strings.EqualFold(name, "null") || strings.EqualFold(name, "none")
 }
 
 // maxSteps bounds a path.

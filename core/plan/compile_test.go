@@ -116,6 +116,30 @@ func TestWhereProblems(t *testing.T) {
 	}
 }
 
+// JSON may hold any name: one that nobody declared may be a misspelt one.
+func TestUndeclaredNames(t *testing.T) {
+	e := typed(t, "id", "int", "payload.price", "float", "payload.user.country", "string")
+	for _, anything := range []string{"p", "n", "t", "z"} { // all that these texts begin with
+		e.untyped = anything
+		for text, want := range map[string]string{
+			"payload.prise > 1":          "did you mean payload.price? If not, say what it is, such as int(payload.prise) or string(payload.prise), or declare it for the stream",
+			"payload.user.contry == 'x'": "did you mean payload.user.country? If not, say what it is, such as int(payload.user.contry) or string(payload.user.contry), or declare it for the stream",
+			"payload.usr.country == 'x'": "did you mean payload.user? If not, say what it is, such as int(payload.usr.country) or string(payload.usr.country), or declare it for the stream",
+			"payload.user[0] == 'x'":     "say what it is, such as int(payload.user[0]) or string(payload.user[0]), or declare it for the stream",
+			"zzz == 1":                   "say what it is, such as int(zzz) or string(zzz), or declare it for the stream",
+			"null == 1":                  "write nil",
+		} {
+			if !strings.HasPrefix(text, anything) {
+				continue
+			}
+			_, problems := plan.Compile(plan.Spec{Where: text, Fields: []plan.Field{{Name: "id", Expr: "id"}}}, e)
+			if len(problems) != 1 || problems[0].Hint != want {
+				t.Errorf("%s: %v", text, problems)
+			}
+		}
+	}
+}
+
 // Nothing that reads a clock, draws a lot, orders a map or loops is a function.
 func TestFunctionsAreAnAllowList(t *testing.T) {
 	e := adEvents(t)
