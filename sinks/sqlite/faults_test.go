@@ -21,7 +21,7 @@ import (
 // childFile tells a child of TestKilled which file it commits to.
 const childFile = "SLUICE_TEST_SQLITE_FILE"
 
-const killedCuts = 3000
+const killedCuts = 1500
 
 // TestKilled kills a process at random moments of its commits (I5): the sums
 // and the position that it leaves agree, and the next goes on from there.

@@ -18,6 +18,9 @@ import (
 // TestAffinities: a column that would change a value is refused at Open, by
 // SQLite's own rules of what it does with declared types.
 func TestAffinities(t *testing.T) {
+	one := target()
+	database := one.New(t) // a database for each case would take half a minute
+	one.New = func(testing.TB) sqltabletest.Database { return database }
 	all := []string{"INTEGER", "BIGINT", "TEXT", "VARCHAR(5)", "BLOB", "REAL", "DOUBLE", "NUMERIC", "DECIMAL(10,2)", "DATETIME", "BOOLEAN", ""}
 	for _, c := range []struct {
 		typ   record.Type
@@ -36,8 +39,10 @@ func TestAffinities(t *testing.T) {
 	} {
 		for i, column := range all {
 			schema := &record.Schema{Fields: []record.Field{{Name: "v", Type: c.typ}}}
-			b := sqltabletest.NewBench(t, target(), schema, nil)
-			b.Exec("CREATE TABLE t (v " + column + ")")
+			name := fmt.Sprintf("%s %d", c.typ, i)
+			b := sqltabletest.NewBench(t, one, schema, func(o *sqltable.Options) { o.Table = name })
+			b.Config.Name = name
+			b.Exec("CREATE TABLE " + sqltable.Quote('"', name) + " (v " + column + ")")
 			s, err := b.TryOpen()
 			if c.want[i] == "" {
 				if !sink.IsPermanent(err) {
@@ -52,7 +57,7 @@ func TestAffinities(t *testing.T) {
 			w, _ := b.Claim(s, sqltabletest.Slot(0, 1))
 			b.Append(w, b.Rows(0, 0, []any{c.value}))
 			b.Commit(w, sqltabletest.Cut(0, 0, 1))
-			b.Want("SELECT typeof(v) || ' ' || CAST(v AS TEXT) FROM t", "["+strings.Replace(c.want[i], "T", "1970-01-01 00:00:00.000001", 1)+"]")
+			b.Want("SELECT typeof(v) || ' ' || CAST(v AS TEXT) FROM "+sqltable.Quote('"', name), "["+strings.Replace(c.want[i], "T", "1970-01-01 00:00:00.000001", 1)+"]")
 			s.Close()
 		}
 	}
