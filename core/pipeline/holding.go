@@ -78,6 +78,7 @@ func (p *pipeline) hold(ctx context.Context, gen *source.Generation) {
 	if !h.prepare(ctx) {
 		return
 	}
+	h.log.Info("carrying", "generation", gen.ID(), "slots", len(h.slots), "sinks", len(h.o.Sinks))
 	revoke := make(chan struct{})
 	lanes := h.start(run, revoke, &background)
 	h.await(ctx, run)

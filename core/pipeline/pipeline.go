@@ -68,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: o.Topics,
 		Layout: p.layout, Info: p.info(), OnInfo: p.differ, Log: p.o.Log,
 	})
+	p.o.Log.Info("joining the group", "group", o.Group) // which may wait for a killed member's session to end
 	for {
 		gen, err := m.Join(ctx)
 		if ctx.Err() != nil {

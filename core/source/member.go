@@ -76,7 +76,7 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		return nil, err
 	}
 	pause := 50 * time.Millisecond
-	for {
+	for tries := 1; ; tries++ {
 		g, err := m.try(ctx)
 		if err == nil {
 			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
@@ -93,10 +93,10 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 			return nil, err
 		}
 		level := slog.LevelWarn
-		if errors.As(err, new(*KafkaError)) {
-			level = slog.LevelDebug // the group at its work
+		if errors.As(err, new(*KafkaError)) || tries&(tries-1) != 0 {
+			level = slog.LevelDebug // the group at its work; or the same again, said ever more rarely
 		}
-		m.log.Log(ctx, level, "joining again", "error", err)
+		m.log.Log(ctx, level, "joining again", "attempt", tries, "error", err)
 		if isCode(err, codeMemberIDRequired) {
 			continue
 		}
