@@ -40,6 +40,9 @@ func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
 		if mem.memory.present && mem.memory.incarnation != w.group.incarnation || w.dests[k].foreign {
 			x.fault("records of another incarnation are read as if they went on from the old ones")
 		}
+		if !f.Fixed && !stored.Position.Known() {
+			x.fault("records are read before the start is stored")
+		}
 		if w.group.damaged {
 			x.fault("a damaged record is gone on from")
 		}

@@ -76,7 +76,7 @@ func (x *explorer) perform(w *world, m, k int, out emit) {
 	case lane.Claim:
 		x.claim(w, m, k, out)
 	case lane.Resolve:
-		x.answer(w, m, k, actResolve, lane.Event{Kind: lane.Resolved, Position: x.resolved(w, m, k)}, out)
+		x.answer(w, m, k, actResolve, lane.Event{Kind: lane.Resolved, Position: x.resolved(w, m)}, out)
 		x.lost(w, m, k, actResolveLost, out)
 	case lane.Resume:
 		x.resume(w, m, k, f, out)
@@ -132,9 +132,9 @@ func (x *explorer) claim(w *world, m, k int, out emit) {
 }
 
 // resolved is where a new sink starts.
-func (x *explorer) resolved(w *world, m, k int) lane.Vector {
+func (x *explorer) resolved(w *world, m int) lane.Vector {
 	v := x.zeros(int(w.members[m].parts))
-	if s := x.states.list[w.members[m].lanes[k].state]; x.latest && s.Record == lane.Lost {
+	if x.latest && w.group.missing == lane.Lost {
 		o := v.Offsets()
 		for i := range o {
 			o[i] = int64(w.group.logEnd)
