@@ -25,17 +25,20 @@ flight are finished; one that cannot be is repeated at the next start.
 
 Examples:
   sluice run -c /etc/sluice
-  sluice run -c streams.yaml -c sinks/ --metrics 127.0.0.1:9187`
+  sluice run -c streams.yaml -c sinks/ --metrics 127.0.0.1:9464`
 
 func runCommand() command {
 	return command{
 		name: "run", args: "[-c FILE|DIR]...", summary: "carry events into the sinks until told to stop", help: runHelp,
 		start: func(f *flag.FlagSet) func(context.Context, *call) error {
 			files := configFlag(f)
-			metrics := f.String("metrics", "", "`ADDRESS` to serve metrics and status on, such as 127.0.0.1:9187 (default: nowhere)")
+			metrics := f.String("metrics", "", "`ADDRESS` to serve metrics and status on, such as 127.0.0.1:9464 (default: nowhere)")
 			level := f.String("log", "info", "log `LEVEL`: debug, info, warn or error")
 			format := f.String("log-format", "text", "log `FORMAT`: text or json")
 			return func(ctx context.Context, c *call) error {
+				if len(c.args) > 0 {
+					return usagef("run takes no arguments; say -c %s", c.args[0])
+				}
 				cfg, err := files.load(c)
 				if err != nil {
 					return err
@@ -82,8 +85,8 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 	}
 	registry := telemetry.NewRegistry()
 	budget := pipeline.NewBudget(int64(cfg.Limits.Memory))
-	if cfg.Limits.Memory > 0 {
-		debug.SetMemoryLimit(int64(cfg.Limits.Memory) * 2)
+	if limit := int64(cfg.Limits.Memory) * 2; limit > 0 && limit < debug.SetMemoryLimit(-1) { // a lower GOMEMLIMIT stands
+		debug.SetMemoryLimit(limit)
 	}
 	var all sync.WaitGroup
 	if metrics != "" {
