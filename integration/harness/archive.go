@@ -105,16 +105,24 @@ func (a *archive) read(path string, note bool) (uint64, error) {
 		return 0, err
 	}
 	defer z.Close()
-	hash := fnv.New64a()
-	lines := bufio.NewReader(io.TeeReader(z, hash))
-	for {
+	several := nameParts(path) != partsOfOne
+	lines := bufio.NewReader(z)
+	for sum := uint64(0); ; {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return hash.Sum64(), nil
+			return sum, nil
 		}
 		if err != nil {
 			return 0, err
 		}
+		// A batch of several partitions that is repeated has the same rows, those
+		// of each partition in their order, but not always mixed in the same way.
+		if !several {
+			sum *= 31
+		}
+		hash := fnv.New64a()
+		hash.Write(line) //nolint:errcheck // never fails
+		sum += hash.Sum64()
 		id, err := archived(line)
 		if err != nil {
 			return 0, err
@@ -138,10 +146,10 @@ func (a *archive) events() int {
 
 // place notes the range in a file's name: no two may overlap.
 func (a *archive) place(path string) error {
-	parts := strings.Split(strings.TrimSuffix(filepath.Base(path), ".jsonl.zst"), "-")
-	if len(parts) != 6 { // of a slot of several partitions: the name has a hash of all ranges
-		return nil
+	if nameParts(path) != partsOfOne {
+		return nil // the name has a hash of all ranges
 	}
+	parts := strings.Split(filepath.Base(path), "-")
 	first, err1 := strconv.ParseInt(parts[2], 10, 64)
 	next, err2 := strconv.ParseInt(parts[3], 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
@@ -156,6 +164,12 @@ func (a *archive) place(path string) error {
 	a.ends[folder] = append(a.ends[folder], span{first, next})
 	return nil
 }
+
+// partsOfOne is how many parts the name of a file has whose slot is one
+// partition.
+const partsOfOne = 6
+
+func nameParts(path string) int { return strings.Count(filepath.Base(path), "-") + 1 }
 
 // archived is the id of a line, which must be the event with that id.
 func archived(line []byte) (int64, error) {
