@@ -316,6 +316,7 @@ func atomicMutants() []mutant {
 func TestMutants(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
 			c := m.world
 			c.outcomes = true
 			r, _ := explore(c, m.step, 600_000)
