@@ -79,6 +79,23 @@ func TestFlights(t *testing.T) {
 	f.compareArchive(truth)
 }
 
+// TestFlightsTutorial keeps the README and the files that are tried here the same.
+func TestFlightsTutorial(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range flightsYAML {
+		text, err := os.ReadFile(filepath.Join("flights", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(readme, append([]byte("```yaml\n"), append(text, "```\n"...)...)) {
+			t.Errorf("the README does not show integration/flights/%s as it is", name)
+		}
+	}
+}
+
 var flightsYAML = []string{"streams.yaml", "sinks/flights.yaml", "sinks/carriers.yaml", "sinks/archive.yaml"}
 
 // flightTruth is what the CSV says.
