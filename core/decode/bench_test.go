@@ -144,9 +144,10 @@ func adOptions(format string) decode.Options {
 
 func BenchmarkAvro(b *testing.B) {
 	events, _ := adEvents(1000)
-	b.Run("columns=22", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), adPaths, events) })
-	b.Run("columns=6", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), adSix, events) })
-	b.Run("columns=0", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), nil, events) })
+	b.Run("columns=22", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), adPaths, events, nil) })
+	b.Run("columns=6", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), adSix, events, nil) })
+	b.Run("columns=0", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), nil, events, nil) })
+	b.Run("skipped", func(b *testing.B) { benchDecoder(b, adOptions(decode.Avro), adSix, events, []string{"none"}) })
 	b.Run("map", func(b *testing.B) {
 		s := avro.MustParse(adSchema)
 		b.ReportAllocs()
@@ -163,9 +164,10 @@ func BenchmarkAvro(b *testing.B) {
 
 func BenchmarkJSON(b *testing.B) {
 	_, events := adEvents(1000)
-	b.Run("columns=22", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), adPaths, events) })
-	b.Run("columns=6", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), adSix, events) })
-	b.Run("columns=0", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), nil, events) })
+	b.Run("columns=22", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), adPaths, events, nil) })
+	b.Run("columns=6", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), adSix, events, nil) })
+	b.Run("columns=0", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), nil, events, nil) })
+	b.Run("skipped", func(b *testing.B) { benchDecoder(b, adOptions(decode.JSON), adSix, events, []string{"none"}) })
 	b.Run("map", func(b *testing.B) {
 		b.ReportAllocs()
 		start := cpu()
@@ -180,7 +182,7 @@ func BenchmarkJSON(b *testing.B) {
 }
 
 // benchDecoder appends to chunks of 5,000 rows, as a reader does.
-func benchDecoder(b *testing.B, o decode.Options, paths []string, events [][]byte) {
+func benchDecoder(b *testing.B, o decode.Options, paths []string, events [][]byte, types []string) {
 	ctx := context.Background()
 	s, err := decode.Open(ctx, o)
 	if err != nil {
@@ -199,6 +201,13 @@ func benchDecoder(b *testing.B, o decode.Options, paths []string, events [][]byt
 	if err != nil {
 		b.Fatal(err)
 	}
+	want := 5000
+	if types != nil {
+		if err := d.Prefilter(path("type"), types); err != nil {
+			b.Fatal(err)
+		}
+		want = 0
+	}
 	chunk := record.NewChunk(d.Schema())
 	var bytes int
 	for i := range 5000 {
@@ -207,8 +216,8 @@ func benchDecoder(b *testing.B, o decode.Options, paths []string, events [][]byt
 			b.Fatal(err)
 		}
 	}
-	if chunk.Rows() != 5000 {
-		b.Fatalf("%d rows of 5000; %v", chunk.Rows(), chunk.Bad[0])
+	if chunk.Rows() != want || len(chunk.Bad) > 0 {
+		b.Fatalf("%d rows of 5000; %v", chunk.Rows(), chunk.Bad)
 	}
 	b.SetBytes(int64(bytes / 5000))
 	b.ReportAllocs()

@@ -43,6 +43,7 @@ type compiler struct {
 	label   string // the field being compiled
 	depth   int    // of arrays, maps and records around it
 	barrier int    // a step before it is not merged with one behind it
+	stop    bool   // nothing is read behind the wanted value
 	later   []func()
 }
 
@@ -95,6 +96,9 @@ func (c *compiler) value(w, r *node, t *tree) {
 func (c *compiler) branch(w, r *node, t *tree) { c.consume(w, counterpart(w, r), t, true) }
 
 func (c *compiler) consume(w, r *node, t *tree, inUnion bool) {
+	if c.stop && len(t.cols) > 0 {
+		defer c.emit(op{code: opEnd})
+	}
 	switch {
 	case w.kind == avroNull:
 		c.nulls(t)

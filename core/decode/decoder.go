@@ -20,18 +20,22 @@ type Decoder struct {
 	tree   *tree
 	layout layout
 	m      machine
-	json   *extractor // JSON streams
+	paths  []record.Path // of the wants, in the raw event
+	json   *extractor    // JSON streams
+	filter *prefilter    // nil without one
 
 	dst      *record.Chunk      // that m.cols point into
 	programs map[uint32]*writer // by schema id
 	last     *writer            // most records have the id of the one before
+	skipped  int64
 }
 
 // writer is how the records of one schema id are read.
 type writer struct {
 	id      uint32
 	program *program
-	bad     string // why none of them can be read, "" if they can
+	probe   *program // of the prefilter
+	bad     string   // why none of them can be read, "" if they can
 }
 
 // NewDecoder makes a decoder for some of a stream's values. Their types are
@@ -39,8 +43,7 @@ type writer struct {
 // JSON.
 func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
 	d := &Decoder{stream: s, schema: &record.Schema{}, layout: newLayout(wants), programs: map[uint32]*writer{}}
-	paths := make([]record.Path, len(wants))
-	for i, w := range wants {
+	for _, w := range wants {
 		t, err := s.Field(w.Path)
 		if err != nil && w.Type.Kind != record.JSON {
 			return nil, err
@@ -48,16 +51,13 @@ func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
 		if !t.Equal(w.Type) && w.Type.Kind != record.JSON && (t.Kind != record.Int || w.Type.Kind != record.Float) {
 			return nil, fmt.Errorf("%s is %s, and cannot be read as %s", w.Path, t, w.Type)
 		}
-		paths[i] = s.raw(w.Path)
+		d.paths = append(d.paths, s.raw(w.Path))
 		d.schema.Fields = append(d.schema.Fields, record.Field{Name: w.Path.String(), Type: w.Type, Nullable: true})
 	}
-	d.tree = newTree(paths)
-	if t := d.tree.at(s.payload()); t != nil && len(t.path) > 0 {
-		t.text = s.text
-	}
+	d.tree = d.newTree(d.paths)
 	d.m.limits = s.options.Limits
 	if s.reader == nil {
-		d.json = d.extractor(d.tree)
+		d.json = d.extractor(d.tree, d.layout)
 		return d, nil
 	}
 	if s.schemas == nil {
@@ -67,12 +67,22 @@ func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
 	return d, nil
 }
 
+// newTree knows which payload may be text that holds JSON.
+func (d *Decoder) newTree(paths []record.Path) *tree {
+	root := newTree(paths)
+	if t := root.at(d.stream.payload()); t != nil && t != root {
+		t.text = d.stream.text
+	}
+	return root
+}
+
 func (d *Decoder) compile(w *node) *program {
-	c := &compiler{layout: d.layout, show: d.stream.show, newText: d.extractor}
+	newText := func(t *tree) *extractor { return d.extractor(t, d.layout) }
+	c := &compiler{layout: d.layout, show: d.stream.show, newText: newText}
 	return c.compile(w, d.stream.reader, d.tree)
 }
 
-func (d *Decoder) extractor(t *tree) *extractor {
+func (d *Decoder) extractor(t *tree, l layout) *extractor {
 	s := d.stream
 	unit := map[int]string{}
 	var note func(t *tree)
@@ -89,22 +99,17 @@ func (d *Decoder) extractor(t *tree) *extractor {
 	}
 	note(t)
 	show := func(t *tree) string { return s.show(t.path) }
-	return newExtractor(t, d.layout, s.options.Limits, show, func(col int) string { return unit[col] })
+	return newExtractor(t, l, s.options.Limits, show, func(col int) string { return unit[col] })
 }
 
 // Schema has one column per want, named by the text of its path.
 func (d *Decoder) Schema() *record.Schema { return d.schema }
 
-// Append appends the event in value as one row, or notes in dst.Bad why it is
-// none. dst was made for Schema. An error means that nothing can be said now
+// Append appends the event in value as one row, notes in dst.Bad why it is
+// none, or skips it (see Prefilter). dst was made for Schema. An error means that nothing can be said now
 // (the registry is away, or an id is unknown and within its grace) or that dst
 // is full; dst is unchanged then.
 func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timestampMillis int64, value []byte) error {
-	if dst != d.dst || len(dst.Offsets) == 0 {
-		if err := d.bind(dst); err != nil {
-			return err
-		}
-	}
 	if len(value) > d.m.limits.Record {
 		d.bad(dst, offset, "the event is "+faultTexts[faultLong], false)
 		return nil
@@ -114,7 +119,18 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 		if i := space(value, 0); i < len(value) && value[i] != '{' {
 			return d.refuse(dst, rows, offset, faultObject, "")
 		}
-		if f := d.json.run(value, d.m.cols); f != 0 {
+		skip, f := d.json.find(value)
+		if skip {
+			d.skipped++
+			return nil
+		}
+		if err := d.bind(dst); err != nil {
+			return err
+		}
+		if f == 0 {
+			f = d.json.store(value, d.m.cols)
+		}
+		if f != 0 {
 			return d.refuse(dst, rows, offset, f, d.json.field())
 		}
 	} else if done, err := d.avro(ctx, dst, rows, offset, value); done || err != nil {
@@ -128,6 +144,9 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 // bind finds the columns of dst, once for each time that it is filled: they
 // stay where they are until it is empty again.
 func (d *Decoder) bind(dst *record.Chunk) error {
+	if dst == d.dst && len(dst.Offsets) > 0 {
+		return nil
+	}
 	if len(dst.Columns) != len(d.schema.Fields) {
 		return fmt.Errorf("a chunk of %d columns for %d values", len(dst.Columns), len(d.schema.Fields))
 	}
@@ -163,7 +182,8 @@ func (d *Decoder) bind(dst *record.Chunk) error {
 	return nil
 }
 
-// avro appends one Avro value. done: the record was bad, and is noted.
+// avro appends one Avro value. done: the record was bad and is noted, or was
+// skipped.
 func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset int64, value []byte) (done bool, err error) {
 	i := 0
 	if d.stream.options.Framing == Confluent {
@@ -181,6 +201,13 @@ func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset 
 				return true, nil
 			}
 		}
+	}
+	if d.filter != nil && d.filter.refuses(d.last.probe, value, i) {
+		d.skipped++
+		return true, nil
+	}
+	if err := d.bind(dst); err != nil {
+		return false, err
 	}
 	d.m.fault = 0
 	next := d.m.exec(value, i, 0)
@@ -246,7 +273,7 @@ func (d *Decoder) writer(ctx context.Context, id uint32) (*writer, error) {
 	if len(d.programs) >= d.m.limits.IDs {
 		clear(d.programs)
 	}
-	w := &writer{id: id, program: d.compile(n)}
+	w := &writer{id: id, program: d.compile(n), probe: d.probe(n)}
 	d.programs[id] = w
 	return w, nil
 }

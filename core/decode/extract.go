@@ -19,7 +19,8 @@ type extractor struct {
 	elems   []int32 // per span: the column of its elements
 	limits  Limits
 	scratch []byte
-	part    target // for the entries of a list
+	part    target     // for the entries of a list
+	filter  *prefilter // nil without one
 }
 
 func newExtractor(t *tree, l layout, limits Limits, show func(*tree) string, unit func(col int) string) *extractor {
@@ -33,16 +34,32 @@ func newExtractor(t *tree, l layout, limits Limits, show func(*tree) string, uni
 	return x
 }
 
-// run appends one row to the columns of the extractor. After a fault the
-// columns may hold a part of it; name is the field to blame.
+// run appends the one row that is in b. After a fault the columns may hold a
+// part of it; field is what to blame.
 func (x *extractor) run(b []byte, cols []*record.Column) fault {
+	if _, f := x.find(b); f != 0 {
+		return f
+	}
+	return x.store(b, cols)
+}
+
+// find checks a document and finds its values. skip: the prefilter refuses it.
+func (x *extractor) find(b []byte) (skip bool, f fault) {
 	x.scan.round++
 	x.scan.fault, x.scan.at = 0, nil
 	clear(x.scan.spans)
 	if !x.scan.document(b, x.target) {
-		return x.scan.fault
+		return false, x.scan.fault
 	}
+	return x.filter != nil && x.filter.refusesSpan(x, b), 0
+}
+
+// store appends the values that find has found in b.
+func (x *extractor) store(b []byte, cols []*record.Column) fault {
 	for k := range x.scan.spans {
+		if x.filter != nil && k == x.filter.span {
+			continue
+		}
 		v := &x.scan.spans[k]
 		c := cols[x.cols[k]]
 		if v.form <= formNull {
@@ -53,7 +70,7 @@ func (x *extractor) run(b []byte, cols []*record.Column) fault {
 		if v.inner {
 			src = x.scan.text
 		}
-		if f := x.store(c, v, src, k, cols); f != 0 {
+		if f := x.value(c, v, src, k, cols); f != 0 {
 			x.scan.at = x.target.holder(k)
 			return f
 		}
@@ -78,8 +95,8 @@ func (t *target) holder(k int) *target {
 	return t
 }
 
-// store appends one value to its column.
-func (x *extractor) store(c *record.Column, v *span, b []byte, k int, cols []*record.Column) fault {
+// value appends one value to its column.
+func (x *extractor) value(c *record.Column, v *span, b []byte, k int, cols []*record.Column) fault {
 	switch c.Type.Kind {
 	case record.List, record.Map:
 		return x.list(c, v, b, k, cols)
