@@ -41,10 +41,21 @@
 //
 // # JSON
 //
-// One pass finds the wanted values; no tree is built. The whole document is
-// checked, in UTF-8 and without lone surrogates. Of equal keys the last one
-// counts, as in encoding/json. Types come from Options.Types, since JSON names
-// none.
+// One pass finds the wanted values; no tree is built. The event is an object.
+// All of it is checked, in UTF-8 and without lone surrogates: to stop at the
+// last wanted value would save little and let torn events through. Of equal
+// keys the last one counts, as in encoding/json; only a Map column has all of
+// them, in their order, as it has those of an Avro map. Types come from
+// Options.Types, since JSON names none. An int takes whole numbers however they
+// are written (1e3), a decimal also a string that holds a number, a timestamp
+// RFC 3339 or a number of the declared unit, bytes base64. JSON values are kept
+// as they stand. A payload that is a string with JSON in it is read like an
+// object when Options.Types declares something below it; in Avro too.
+//
+// # Skipping
+//
+// Where every sink asks for certain types of event only, Prefilter makes the
+// decoder pass over the others early.
 //
 // # Memory and goroutines
 //

@@ -19,7 +19,8 @@ type extractor struct {
 	elems   []int32 // per span: the column of its elements
 	limits  Limits
 	scratch []byte
-	part    target     // for the entries of a list
+	entry   scanner    // of the entries of a list, one at a time,
+	part    target     // which is what it looks for
 	filter  *prefilter // nil without one
 }
 
@@ -31,6 +32,8 @@ func newExtractor(t *tree, l layout, limits Limits, show func(*tree) string, uni
 		x.elems = append(x.elems, l.elems[col])
 	}
 	x.scan = scanner{spans: make([]span, len(x.cols)), depth: limits.Depth}
+	x.entry = scanner{spans: make([]span, 1), depth: limits.Depth}
+	x.part.spans = []int{0}
 	return x
 }
 
@@ -224,9 +227,7 @@ func (x *extractor) list(c *record.Column, v *span, b []byte, k int, cols []*rec
 		return faultKind
 	}
 	elems := cols[x.elems[k]]
-	entry := scanner{spans: make([]span, 0, 1), depth: x.limits.Depth}
-	entry.spans = entry.spans[:1]
-	x.part.spans = append(x.part.spans[:0], 0)
+	entry := &x.entry
 	i := space(b, int(v.first)+1)
 	for n := 0; b[i] != ']' && b[i] != '}'; n++ {
 		if n == x.limits.Items {
