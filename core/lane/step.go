@@ -323,6 +323,9 @@ func halted(s State, r Reason) (State, []Effect) {
 }
 
 func stop(s State, r Reason) (State, []Effect) {
+	if s.Revoked {
+		return over(s) // the next owner comes to the same end, and stays to say so
+	}
 	s.Phase, s.Reason = Stopped, r
 	return s, []Effect{{Kind: Close}, {Kind: Stop, Reason: r}}
 }
