@@ -126,6 +126,9 @@ func (x *explorer) apply(w *world, k int, f flyingRows, parts uint8) (stale bool
 
 // replay applies a named cut: parts that the name has already are left alone.
 func (x *explorer) replay(d *dest, f flyingRows, parts uint8) {
+	if f.rows == 0 {
+		return // nothing to name
+	}
 	name := x.bounds(f.cut)
 	n := d.find(name)
 	if n < 0 {
@@ -141,9 +144,6 @@ func (x *explorer) replay(d *dest, f flyingRows, parts uint8) {
 	parts &^= d.names[n].parts
 	d.put(f.rows & x.part(parts))
 	d.names[n].parts |= parts
-	if parts == 0 && d.names[n].parts == 0 {
-		d.names[n] = applied{}
-	}
 }
 
 // transact is the one transaction of an Atomic destination.

@@ -334,6 +334,16 @@ func TestRebalanceLetsACommitEnd(t *testing.T) { // I9
 	c.on(is(lane.Revoke), lane.Close, lane.Exit)
 }
 
+func TestStopInARebalanceEndsTheLane(t *testing.T) { // I9
+	c := talk(t, sink.Replay)
+	c.on(loaded(at(0)), lane.Claim)
+	c.on(claimed(false), lane.Read)
+	c.on(filled(2), lane.Stage)
+	c.on(is(lane.StagedOK), lane.Store)
+	c.on(is(lane.Revoke))
+	c.on(is(lane.LedgerFull), lane.Close, lane.Exit)
+}
+
 func TestAtomicGoesOnFromTheRow(t *testing.T) {
 	c := talk(t, sink.Atomic)
 	c.on(loaded(at(0)), lane.Claim)
