@@ -314,6 +314,7 @@ func atomicMutants() []mutant {
 // the letters, a lane that cannot move. Where that does not show within a small
 // world, the rule that was broken must.
 func TestMutants(t *testing.T) {
+	t.Cleanup(sparingly())
 	for _, m := range mutants() {
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()

@@ -79,8 +79,7 @@ func (q *search) expand(at uint32, steps *int) (violation string, way uint16) {
 		q.taken[a]++
 		violation = q.problem
 		if violation == "" {
-			p, _ := q.pack(next)
-			id := q.add(p, at, n)
+			id := q.add(q.packNext(&w, q.list[at], next), at, n)
 			if int(id) == len(q.list)-1 && q.parent[id] == at && q.way[id] == n {
 				violation = q.check(next)
 			}

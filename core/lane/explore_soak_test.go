@@ -87,6 +87,7 @@ func traits() []trait {
 // TestExplorePairs searches a world for every two things that worlds are
 // about, with kills, lost answers and late writes, for every delivery.
 func TestExplorePairs(t *testing.T) {
+	t.Cleanup(sparingly())
 	var pairs [nActions][nActions]bool
 	all := traits()
 	for _, d := range []sink.Delivery{sink.Replay, sink.Atomic, sink.AtLeastOnce} {
@@ -96,15 +97,14 @@ func TestExplorePairs(t *testing.T) {
 					continue
 				}
 				c := small(d.String()+": "+a.name+" + "+b.name, d, generations(2), b.with, a.with)
-				began := time.Now()
-				r, x := explore(c, lane.Step, soakLimit)
-				t.Logf("%-40s %9d states %10d steps %6.1f s", c.name, r.states, r.steps, time.Since(began).Seconds())
-				report(t, c, r)
-				for a := range nActions {
-					for b := range nActions {
-						pairs[a][b] = pairs[a][b] || x.taken[a] > 0 && x.taken[b] > 0
+				t.Run(c.name, func(t *testing.T) {
+					x := soak(t, c)
+					for a := range nActions {
+						for b := range nActions {
+							pairs[a][b] = pairs[a][b] || x.taken[a] > 0 && x.taken[b] > 0
+						}
 					}
-				}
+				})
 			}
 		}
 	}
@@ -128,6 +128,7 @@ func (r trait) fits(d sink.Delivery) bool {
 
 // TestExploreWide searches some worlds with more of everything.
 func TestExploreWide(t *testing.T) {
+	t.Cleanup(sparingly())
 	const A, R = sink.Atomic, sink.Replay
 	for _, c := range []config{
 		small("replay, 3 records, 2 kills", R, offsets(3, 2), times(killFault, 2)),
@@ -138,9 +139,16 @@ func TestExploreWide(t *testing.T) {
 		small("two sinks, two cuts", R, second(R), generations(2), times(killFault, 0)),
 		small("atomic, poison, 3 generations", A, records(refusable, badBytes), times(refuseFault, 1)),
 	} {
-		began := time.Now()
-		r, _ := explore(c, lane.Step, soakLimit)
-		t.Logf("%-40s %9d states %10d steps %6.1f s", c.name, r.states, r.steps, time.Since(began).Seconds())
-		report(t, c, r)
+		t.Run(c.name, func(t *testing.T) { soak(t, c) })
 	}
+}
+
+// soak searches one world and says how large it was.
+func soak(t *testing.T, c config) *explorer {
+	t.Helper()
+	began := time.Now()
+	r, x := explore(c, lane.Step, soakLimit)
+	t.Logf("%-40s %9d states %10d steps %6.1f s", c.name, r.states, r.steps, time.Since(began).Seconds())
+	report(t, c, r)
+	return x
 }

@@ -303,8 +303,34 @@ func (x *explorer) zeros(n int) lane.Vector { return lane.Vec(make([]int64, n)..
 // says that it did.
 func (x *explorer) pack(w *world) (p packed, swapped bool) {
 	x.tidy(w)
-	p = packed{a: x.members.id(w.members[0]), b: x.members.id(w.members[1]),
-		d0: x.dests.id(w.dests[0]), d1: x.dests.id(w.dests[1]), g: x.groups.id(w.group)}
+	return sorted(packed{a: x.members.id(w.members[0]), b: x.members.id(w.members[1]),
+		d0: x.dests.id(w.dests[0]), d1: x.dests.id(w.dests[1]), g: x.groups.id(w.group)})
+}
+
+// packNext is pack for a successor of w, whose numbers are known: most parts
+// are as they were, and to compare is cheaper than to look up.
+func (x *explorer) packNext(w *world, p packed, next *world) packed {
+	x.tidy(next)
+	if next.members[0] != w.members[0] {
+		p.a = x.members.id(next.members[0])
+	}
+	if next.members[1] != w.members[1] {
+		p.b = x.members.id(next.members[1])
+	}
+	if next.dests[0] != w.dests[0] {
+		p.d0 = x.dests.id(next.dests[0])
+	}
+	if next.dests[1] != w.dests[1] {
+		p.d1 = x.dests.id(next.dests[1])
+	}
+	if next.group != w.group {
+		p.g = x.groups.id(next.group)
+	}
+	p, _ = sorted(p)
+	return p
+}
+
+func sorted(p packed) (_ packed, swapped bool) {
 	if p.a > p.b {
 		p.a, p.b, swapped = p.b, p.a, true
 	}

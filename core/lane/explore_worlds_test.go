@@ -5,6 +5,7 @@ package lane_test
 import (
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -125,6 +126,7 @@ func worlds() []config {
 // TestExplore searches every world to its end. Each action must be taken in a
 // world in which members are killed and answers are lost, too.
 func TestExplore(t *testing.T) {
+	t.Cleanup(sparingly())
 	var together sync.Mutex
 	var taken [nActions]int
 	var lines []string
@@ -163,6 +165,13 @@ func TestExplore(t *testing.T) {
 // answersLost says that commits, ledger writes and others went unanswered.
 func (x *explorer) answersLost() bool {
 	return x.taken[actCommitLost] > 0 && x.taken[actLedgerLost] > 0 && x.taken[actClaimLost] > 0
+}
+
+// sparingly collects garbage more rarely: a search makes a lot of it, and holds
+// little. The function that it returns puts things back.
+func sparingly() func() {
+	percent := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(percent) }
 }
 
 func report(t *testing.T, c config, r result) {
