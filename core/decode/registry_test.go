@@ -271,7 +271,7 @@ func TestRegistryFaults(t *testing.T) {
 	f("too large", "more than", status(200, big))
 	f("schema too large", "the limit is", status(200, `{"schema":"`+strings.Repeat("x", 2<<20)+`"}`))
 	f("time out", "deadline exceeded", func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
-	f("reference missing", "lacks a schema", func(w http.ResponseWriter, req *http.Request) {
+	f("reference missing", "registry: it lacks a schema", func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasPrefix(req.URL.Path, "/schemas") {
 			fmt.Fprint(w, `{"schema":"\"x.Y\"","references":[{"name":"x.Y","subject":"a/b","version":1}]}`)
 			return

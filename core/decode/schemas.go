@@ -183,7 +183,7 @@ func (s *schemas) read(ctx context.Context, f found) (*known, error) {
 	}
 	refs, err := s.registry.resolve(ctx, f)
 	if errors.Is(err, errNotFound) {
-		return nil, errors.New("the registry lacks a schema that another one refers to")
+		return nil, &RegistryError{errors.New("it lacks a schema that another one refers to")}
 	}
 	if err != nil {
 		return nil, err
