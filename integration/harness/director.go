@@ -40,13 +40,17 @@ func (d *director) script(f Faults) []step {
 		}
 	}
 	add(f.Kills, "kill", d.kill)
+	add(f.Terms, "SIGTERM", d.term)
+	add(f.Severs, "connections reset", d.sever)
 	add(f.LateCommits, "kill with COMMIT under way", d.killWithCommit)
 	add(f.LateLedger, "kill with ledger write under way", d.killWithLedger)
 	add(f.Brokers, "broker kill", d.killBroker)
+	add(f.BrokerStops, "broker stop", d.stopBroker)
 	add(f.LedgerStops, "stop with ledger write held", d.stopAtLedger)
 	add(f.WriteStops, "stop with first write held", d.stopAtWrite)
 	add(f.CommitStops, "stop with COMMIT held", d.stopAtCommit)
 	add(f.LedgerCuts, "ledger write unanswered", d.cutLedger)
+	add(f.LedgerLate, "ledger write late", d.delayLedger)
 	d.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
@@ -64,7 +68,7 @@ func (d *director) play(ctx context.Context, script []step) error {
 				return err
 			}
 		}
-		if err := d.pause(ctx, 300*time.Millisecond, 2700*time.Millisecond); err != nil {
+		if err := d.pause(ctx, 300*time.Millisecond, 2200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -145,81 +149,6 @@ func (d *director) revive(ctx context.Context, victim *instance) error {
 		}
 	}
 	return nil
-}
-
-// killWithCommit crashes an instance whose COMMIT is on its way. It arrives
-// when the rows' next owner has come.
-func (d *director) killWithCommit(ctx context.Context) error {
-	victim, err := d.pair(ctx)
-	if err != nil {
-		return err
-	}
-	t := victim.db.arm(stack.HoldRequest, statement("COMMIT"))
-	if err := d.spring(ctx, victim.db, t, "a COMMIT"); err != nil {
-		return err
-	}
-	if err := victim.kill(); err != nil {
-		return err
-	}
-	if err := d.pause(ctx, session, session+2*time.Second); err != nil {
-		return err
-	}
-	d.timeline.note("the COMMIT of %s arrives", victim.name)
-	victim.db.Release()
-	return d.revive(ctx, victim)
-}
-
-// killWithLedger does the same with a ledger write.
-func (d *director) killWithLedger(ctx context.Context) error {
-	victim, err := d.pair(ctx)
-	if err != nil {
-		return err
-	}
-	t := d.gate.arm(stack.HoldRequest, from(victim.name, offsetCommit))
-	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
-		return err
-	}
-	if err := victim.kill(); err != nil {
-		return err
-	}
-	// Before the session ends it is still a member's word, then it is not.
-	if err := d.pause(ctx, session/2, 2*session); err != nil {
-		return err
-	}
-	d.timeline.note("the ledger write of %s arrives", victim.name)
-	d.gate.Release()
-	return d.revive(ctx, victim)
-}
-
-// killBroker takes Kafka away for a while.
-func (d *director) killBroker(ctx context.Context) error {
-	if err := d.kafka.Kill(); err != nil {
-		return err
-	}
-	if err := d.pause(ctx, 100*time.Millisecond, 3*time.Second); err != nil {
-		return err
-	}
-	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	if err := d.kafka.Start(starting); err != nil {
-		return err
-	}
-	d.timeline.note("the broker is back")
-	return d.progress(ctx, 60*time.Second)
-}
-
-// cutLedger lets a ledger write happen and its answer be lost.
-func (d *director) cutLedger(ctx context.Context) error {
-	victim, err := d.pair(ctx)
-	if err != nil {
-		return err
-	}
-	t := d.gate.arm(stack.CutAnswer, from(victim.name, offsetCommit))
-	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
-		return err
-	}
-	d.timeline.note("answer to the ledger write of %s cut", victim.name)
-	return d.progress(ctx, 30*time.Second)
 }
 
 // alive are the instances that run; at least one does.

@@ -32,13 +32,17 @@ type Options struct {
 // Faults is how many of each kind a run has.
 type Faults struct {
 	Kills       int // kill -9 at a random moment
+	Terms       int // SIGTERM, and a new start
+	Severs      int // all connections to the database or Kafka are reset
 	LateCommits int // kill -9 while COMMIT is under way; it arrives later
 	LateLedger  int // kill -9 while a ledger write is under way; it arrives later
 	Brokers     int // kill -9 of Kafka
+	BrokerStops int // SIGSTOP of Kafka past the session
 	LedgerStops int // SIGSTOP past the session while a ledger write is under way
 	WriteStops  int // SIGSTOP past the session while a transaction's first write is
 	CommitStops int // SIGSTOP past the session while COMMIT is
 	LedgerCuts  int // ledger writes whose answer is lost
+	LedgerLate  int // ledger writes that arrive after their writer has given them up
 	CommitCuts  int // COMMITs whose answer is lost
 }
 
@@ -93,6 +97,10 @@ func Run(t testing.TB, o Options) Report {
 		err = r.play(ctx)
 	}
 	if err != nil {
+		if r.director != nil {
+			r.sum()
+			r.report.Evidence, _ = readEvidence(dir) // what it found wrong is in err, or comes after it
+		}
 		if keep := r.keep(); keep != nil {
 			t.Error(keep)
 		}

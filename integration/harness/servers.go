@@ -1,0 +1,89 @@
+package harness
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// killBroker takes Kafka away for a while.
+func (d *director) killBroker(ctx context.Context) error {
+	if err := d.kafka.Kill(); err != nil {
+		return err
+	}
+	if err := d.pause(ctx, 100*time.Millisecond, 3*time.Second); err != nil {
+		return err
+	}
+	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := d.kafka.Start(starting); err != nil {
+		return err
+	}
+	d.timeline.note("the broker is back")
+	return d.progress(ctx, 60*time.Second)
+}
+
+// cutLedger lets a ledger write happen and its answer be lost.
+func (d *director) cutLedger(ctx context.Context) error {
+	victim, err := d.pair(ctx)
+	if err != nil {
+		return err
+	}
+	t := d.gate.arm(stack.CutAnswer, from(victim.name, offsetCommit))
+	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
+		return err
+	}
+	d.timeline.note("answer to the ledger write of %s cut", victim.name)
+	return d.progress(ctx, 30*time.Second)
+}
+
+// delayLedger keeps a ledger write until its writer has given it up and is
+// another member.
+func (d *director) delayLedger(ctx context.Context) error {
+	victim, err := d.pair(ctx)
+	if err != nil {
+		return err
+	}
+	t := d.gate.arm(stack.HoldRequest, from(victim.name, offsetCommit))
+	defer d.gate.Release()
+	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
+		return err
+	}
+	// The next one comes from the member that follows.
+	next := d.gate.arm(stack.Forward, from(victim.name, offsetCommit))
+	if err := d.spring(ctx, d.gate, next, "the next member's ledger write"); err != nil {
+		return err
+	}
+	d.timeline.note("the ledger write of %s arrives", victim.name)
+	return nil
+}
+
+// stopBroker freezes Kafka past the session of all members.
+func (d *director) stopBroker(ctx context.Context) error {
+	if err := d.kafka.Pause(); err != nil {
+		return err
+	}
+	paused := d.pause(ctx, session, session+2*time.Second)
+	if err := d.kafka.Resume(); err != nil {
+		return err
+	}
+	if paused != nil {
+		return paused
+	}
+	d.timeline.note("the broker goes on")
+	return d.progress(ctx, time.Minute)
+}
+
+// sever resets all connections to Kafka, or those of all instances to the
+// database.
+func (d *director) sever(context.Context) error {
+	if d.rng.IntN(2) == 0 {
+		d.gate.Sever()
+		return nil
+	}
+	for _, i := range d.instances {
+		i.db.Sever()
+	}
+	return nil
+}
