@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"core/sink":         {"core/record"},
 	"core/plan":         {"core/record"},
 	"core/ledger":       {"core/record"},
+	"core/ledger/*":     {"core/record", "core/ledger"},
 	"core/decode":       {"core/record", "core/plan"},
 	"core/lane":         {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry"},
 	"core/pipeline":     {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry", "core/lane", "core/source", "core/decode"},

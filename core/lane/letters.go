@@ -112,7 +112,7 @@ func (l *Lane) surveyChunk(c *Chunk, cut Cut, at, until []int64) error {
 	}
 	for _, o := range known {
 		if o >= first && o < next {
-			t.bad.add(c.Index, record.Bad{Offset: o, Reason: t.reasonOf(c.Partition, o)})
+			t.bad.add(c.Index, record.Bad{Offset: o, Reason: t.reasonOf(c.Partition, o, "")})
 		}
 	}
 	at[c.Index] = next

@@ -53,6 +53,7 @@ func (l *Lane) claim(ctx context.Context) Event {
 		return l.failure("claim", Cut{}, err)
 	}
 	l.writer = w
+	l.cause, l.perm = nil, false // whatever it was is mended
 	_, resumes := w.(sink.Resumer)
 	l.cut.reset()
 	high := found.High
@@ -91,7 +92,11 @@ func (l *Lane) judgeAnswer(f Found) {
 }
 
 func (l *Lane) resolve(ctx context.Context) Event {
-	start, err := l.c.Feed.Start(ctx, l.c.Record)
+	record := l.c.Record
+	if l.state.Entered {
+		record = Grown // what has no position yet in a known slot is new, and begins at its beginning
+	}
+	start, err := l.c.Feed.Start(ctx, record)
 	if err != nil {
 		return l.failure("resolve the start position", Cut{}, err)
 	}
@@ -129,7 +134,8 @@ func (l *Lane) store(ctx context.Context, e Entry) Event {
 }
 
 func (l *Lane) stage(ctx context.Context, c Cut) Event {
-	ctx, cancel := context.WithTimeout(ctx, l.deadline())
+	// Nothing of a Stage is visible, so it may take the sink's whole timeout.
+	ctx, cancel := context.WithTimeout(ctx, l.c.Timeout)
 	defer cancel()
 	l.cut.began = time.Now()
 	token, err := l.writer.Stage(ctx, l.toCut(c))

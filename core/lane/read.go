@@ -137,6 +137,9 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 	return l.fill(ctx, e, dead)
 }
 
+// maxLetters ends a cut: a flood of bad records must not gather in memory.
+const maxLetters = 10_000
+
 // full says that the cut ends here.
 func (l *Lane) full(until []int64) bool {
 	t := &l.cut
@@ -152,6 +155,9 @@ func (l *Lane) full(until []int64) bool {
 		return true
 	}
 	b := l.c.Batch
+	if t.bad.count() >= maxLetters {
+		return true
+	}
 	return b.Rows > 0 && t.taken >= b.Rows || b.Bytes > 0 && t.held >= int64(b.Bytes)
 }
 
@@ -203,51 +209,32 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 		t.opened = time.Now()
 	}
 	known := e.Cut.Dead.of(c.Index)
-	next, short := l.room(e, known, first, next, *dead)
-	next, halt, event := l.judge(e, c, first, next, known, dead)
+	next, halt, event := l.bound(e, c, first, next, known, *dead)
 	if event != nil {
 		return false, event
 	}
-	halt = halt || short
-	isDead := func(o int64) bool { _, ok := slices.BinarySearch(known, o); return ok }
-	t.rows.Reset()
-	filtered, err := t.projector.Project(t.rows, c.Chunk, first, next, isDead)
+	filtered, err := l.project(c, first, next, known)
+	if err == nil && len(t.rows.Bad) > 0 && l.c.Letters == nil && !e.Fixed {
+		// on_bad_record: stop. Everything before it is committed first.
+		bad := t.rows.Bad[0]
+		if bad.Offset == first && l.nothing(e) {
+			ev := l.badRecord(c.Index, bad)
+			return false, &ev
+		}
+		next, halt = bad.Offset, true
+		filtered, err = l.project(c, first, next, known)
+	}
+	if room := l.c.Batch.Rows - t.taken; err == nil && !e.Fixed && l.c.Batch.Rows > 0 && t.rows.Rows() > room {
+		// The rest of the chunk is the next cut's.
+		next, halt = t.rows.Offsets[room-1]+1, true
+		filtered, err = l.project(c, first, next, known)
+	}
 	if err != nil {
 		ev := l.failure("project", e.Cut, err)
 		return false, &ev
 	}
-	if len(t.rows.Bad) > 0 && l.c.Letters == nil && !e.Fixed {
-		// on_bad_record: stop. Everything before it is committed first.
-		b := t.rows.Bad[0]
-		next, halt = b.Offset, true
-		if l.nothing(e) && next == first {
-			ev := l.badRecord(c.Index, b)
-			return false, &ev
-		}
-		t.rows.Reset()
-		if filtered, err = t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
-			ev := l.failure("project", e.Cut, err)
-			return false, &ev
-		}
-	}
-	if room := l.c.Batch.Rows - t.taken; !e.Fixed && l.c.Batch.Rows > 0 && t.rows.Rows() > room {
-		// The rest of the chunk is the next cut's.
-		next, halt = t.rows.Offsets[room-1]+1, true
-		t.rows.Reset()
-		if filtered, err = t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
-			ev := l.failure("project", e.Cut, err)
-			return false, &ev
-		}
-	}
+	l.gather(e, c, first, next, known, dead)
 	t.count(c, first, next, filtered, known)
-	for _, b := range t.rows.Bad {
-		t.bad.add(c.Index, b)
-	}
-	for _, o := range known {
-		if o >= first && o < next {
-			t.bad.add(c.Index, record.Bad{Offset: o, Reason: t.reasonOf(c.Partition, o)})
-		}
-	}
 	t.at[c.Index] = next
 	if ev := l.hand(ctx, e); ev != nil {
 		return false, ev
@@ -255,56 +242,86 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 	return halt, nil
 }
 
-// room ends a free cut before the record that would be one too many for its
-// dead set.
-func (l *Lane) room(e *Effect, known []int64, first, next int64, dead DeadSet) (int64, bool) {
-	if e.Fixed {
-		return next, false
-	}
-	n := dead.within(l.cut.at, e.Cut.First).Len()
-	for _, o := range known {
-		if o < first || o >= next {
-			continue
-		}
-		if n == record.MaxDead {
-			return o, true
-		}
-		n++
-	}
-	return next, false
+// project fills t.rows with the rows of [first, next).
+func (l *Lane) project(c *Chunk, first, next int64, known []int64) (filtered int, err error) {
+	t := &l.cut
+	t.rows.Reset()
+	return t.projector.Project(t.rows, c.Chunk, first, next, func(o int64) bool { return listed(known, o) })
 }
 
-// judge looks at the records that could not be decoded. It may bring next
-// down, to end the cut before a record that must not be in it.
-func (l *Lane) judge(e *Effect, c *Chunk, first, next int64, known []int64, dead *DeadSet) (int64, bool, *Event) {
-	t := &l.cut
-	for _, b := range c.Bad {
-		if b.Offset < first || b.Offset >= next {
+// listed says whether an offset is one of an ascending list.
+func listed(known []int64, offset int64) bool {
+	_, ok := slices.BinarySearch(known, offset)
+	return ok
+}
+
+// bound looks at the records of a chunk that are listed in the dead set or
+// could not be decoded, and ends the cut before one that must not be in it: the
+// first bad one where on_bad_record is stop, the one too many for the dead set.
+func (l *Lane) bound(e *Effect, c *Chunk, first, next int64, known []int64, dead DeadSet) (int64, bool, *Event) {
+	inDead := dead.within(l.cut.at, e.Cut.First).Len()
+	k, _ := slices.BinarySearch(known, first)
+	for i := 0; i <= len(c.Bad); i++ {
+		b := record.Bad{Offset: next} // ends the list
+		if i < len(c.Bad) {
+			b = c.Bad[i]
+		}
+		if b.Offset < first {
 			continue
 		}
-		if _, ok := slices.BinarySearch(known, b.Offset); ok {
-			continue // it is listed, and counted there
+		for ; k < len(known) && known[k] < min(b.Offset, next); k++ {
+			if !e.Fixed && inDead == record.MaxDead {
+				return known[k], true, nil
+			}
+			inDead++
 		}
 		switch {
-		case e.Fixed && b.Outside:
-			// It was fine when the cut was fixed.
+		case b.Offset >= next:
+			return next, false, nil
+		case listed(known, b.Offset): // counted there
+		case e.Fixed && b.Outside: // it was fine when the cut was fixed
 			ev := l.badRecord(c.Index, b)
 			return 0, false, &ev
-		case !e.Fixed && l.c.Letters == nil:
-			if b.Offset == first && l.nothing(e) {
-				ev := l.badRecord(c.Index, b)
-				return 0, false, &ev
-			}
+		case e.Fixed:
+		case l.c.Letters == nil && b.Offset == first && l.nothing(e):
+			ev := l.badRecord(c.Index, b)
+			return 0, false, &ev
+		case l.c.Letters == nil, b.Outside && inDead == record.MaxDead:
 			return b.Offset, true, nil
 		case b.Outside:
-			if dead.within(t.at, e.Cut.First).Len() >= record.MaxDead {
-				return b.Offset, true, nil
-			}
-			*dead = dead.With(Deads(record.Dead{Partition: int32(c.Index), Offset: b.Offset}))
+			inDead++
 		}
-		t.bad.add(c.Index, b)
 	}
 	return next, false, nil
+}
+
+// gather notes the bad records of [first, next), once its end is known.
+func (l *Lane) gather(e *Effect, c *Chunk, first, next int64, known []int64, dead *DeadSet) {
+	t := &l.cut
+	var reasons map[int64]string
+	if len(known) > 0 {
+		reasons = map[int64]string{}
+	}
+	for _, b := range c.Bad {
+		switch {
+		case b.Offset < first || b.Offset >= next:
+		case listed(known, b.Offset):
+			reasons[b.Offset] = b.Reason
+		default:
+			t.bad.add(c.Index, b)
+			if b.Outside && !e.Fixed {
+				*dead = dead.With(Deads(record.Dead{Partition: int32(c.Index), Offset: b.Offset}))
+			}
+		}
+	}
+	for _, b := range t.rows.Bad {
+		t.bad.add(c.Index, b)
+	}
+	for _, o := range known {
+		if o >= first && o < next {
+			t.bad.add(c.Index, record.Bad{Offset: o, Reason: t.reasonOf(c.Partition, o, reasons[o])})
+		}
+	}
 }
 
 // nothing says that the cut would be empty.
@@ -380,11 +397,15 @@ func (l *Lane) fill(ctx context.Context, e *Effect, dead DeadSet) Event {
 	return Event{Kind: Filled, Cut: c}
 }
 
-func (t *cutting) reasonOf(partition int32, offset int64) string {
+// reasonOf says why a listed record is one, as well as that is still known.
+func (t *cutting) reasonOf(partition int32, offset int64, decoded string) string {
 	if r := t.judged[record.Dead{Partition: partition, Offset: offset}]; r != "" {
 		return r
 	}
-	return "refused by the destination when the batch was first committed"
+	if decoded != "" {
+		return decoded
+	}
+	return "found bad when the batch was first committed"
 }
 
 // count keeps the books: read = taken + filtered + bad.

@@ -62,11 +62,13 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 			if err != nil {
 				return nil, err
 			}
+			if !wait && c == nil {
+				behind = i
+				continue
+			}
+			f.own[i] = nil // caught up: its buffers are not needed any more
 			if c != nil {
 				return lend(i, c), nil
-			}
-			if !wait {
-				behind = i
 			}
 		}
 		if behind >= 0 {

@@ -23,6 +23,7 @@ type holding struct {
 	gen    *source.Generation
 	writer *ledger.Writer
 	topics map[string]*heldTopic
+	epochs atomic.Pointer[map[string][]int32] // leader epochs, for the ledger's goroutine
 	slots  []heldSlot
 	log    *slog.Logger
 }
@@ -30,7 +31,6 @@ type holding struct {
 type heldTopic struct {
 	incarnation string
 	layout      source.Layout
-	epochs      []int32
 	known       known
 	prefix      atomic.Int32 // known.prefix, brought up to date while lanes run
 }
@@ -133,6 +133,7 @@ func (h *holding) learn(ctx context.Context) error {
 	for _, l := range h.gen.Layouts() {
 		layouts[l.Topic] = l
 	}
+	topics, epochs := map[string]*heldTopic{}, map[string][]int32{}
 	for _, name := range h.o.Topics {
 		t, err := topicOf(d, name)
 		if err != nil {
@@ -145,10 +146,12 @@ func (h *holding) learn(ctx context.Context) error {
 		ht := &heldTopic{incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
 		ht.prefix.Store(k.prefix)
 		for _, part := range t.Partitions {
-			ht.epochs = append(ht.epochs, part.LeaderEpoch)
+			epochs[name] = append(epochs[name], part.LeaderEpoch)
 		}
-		h.topics[name] = ht
+		topics[name] = ht
 	}
+	h.topics = topics
+	h.epochs.Store(&epochs)
 	return h.load(ctx)
 }
 
@@ -189,7 +192,9 @@ func (h *holding) judge(s *heldSlot) {
 	switch {
 	case st.Presence == ledger.Partly:
 		s.record = lane.Damaged
-	case st.Presence == ledger.Missing && !s.topic.known.any && st.Message == "":
+	case st.Presence == ledger.Missing && s.topic.known.partitions == 0 && st.Message == "":
+		// No record at all, or only some of the very first ones: a stream that
+		// starts, or was killed while it did.
 		s.record = lane.Fresh
 	case st.Presence == ledger.Missing && s.topic.known.any && s.first >= s.topic.known.partitions:
 		s.record = lane.Grown
@@ -234,8 +239,10 @@ func (h *holding) header(s *heldSlot) ledger.Header {
 
 // epoch is what the ledger commits with an offset.
 func (h *holding) epoch(topic string, partition int32) int32 {
-	if t := h.topics[topic]; t != nil && int(partition) < len(t.epochs) {
-		return t.epochs[partition]
+	if all := h.epochs.Load(); all != nil {
+		if e := (*all)[topic]; int(partition) < len(e) {
+			return e[partition]
+		}
 	}
 	return -1
 }
@@ -315,6 +322,9 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 func (h *holding) await(ctx, run context.Context) {
 	watch := time.NewTicker(10 * time.Second)
 	defer watch.Stop()
+	// Soon after the start, so that the records know all partitions early.
+	soon := time.NewTimer(time.Second)
+	defer soon.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -323,11 +333,21 @@ func (h *holding) await(ctx, run context.Context) {
 			return
 		case <-h.gen.Rebalance():
 			return
+		case <-soon.C:
+			look, done := context.WithTimeout(run, 3*time.Second)
+			if err := h.count(look); err != nil {
+				h.log.Debug("count the partitions that have a record", "error", err)
+			}
+			done()
 		case <-watch.C:
-			if h.changed(ctx) {
+			look, done := context.WithTimeout(run, 3*time.Second)
+			changed := h.changed(look)
+			err := h.count(look)
+			done()
+			if changed {
 				return
 			}
-			if err := h.count(ctx); err != nil {
+			if err != nil {
 				h.log.Debug("count the partitions that have a record", "error", err)
 			}
 		}
@@ -347,6 +367,9 @@ func (h *holding) changed(ctx context.Context) bool {
 			continue
 		}
 		held := h.topics[name]
+		if held.layout.Width == 0 {
+			continue // the leader does not run this topic: a rolling change, or a mistake that OnInfo reports
+		}
 		if int32(len(t.Partitions)) != held.layout.Partitions || d.ClusterID+"/"+hex.EncodeToString(t.ID[:]) != held.incarnation {
 			h.log.Info("topic has changed, joining again", "topic", name, "partitions", len(t.Partitions))
 			return true

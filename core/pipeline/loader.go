@@ -100,7 +100,7 @@ func (l *loader) outside(err error) error {
 
 // fill decodes records into a chunk, until it is full or the answer is used up.
 func (l *loader) fill(ctx context.Context, c *chunk) error {
-	for c.Rows() < chunkRows {
+	for c.Rows()+len(c.Bad) < chunkRows {
 		r := l.held
 		if r == nil {
 			rec, ok := l.reader.Next()

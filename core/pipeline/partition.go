@@ -184,19 +184,20 @@ func (p *partition) take(f *feed, at int64) (c *chunk, wait bool, err error) {
 		// it have to catch up for themselves.
 		p.clear()
 		p.head = at
+		p.tell() // those that waited at the old head ask again
 	}
 	r := reading{at: at, when: time.Now(), wait: f.wait}
 	switch {
 	case at == p.head:
 		p.readers[f] = r
-		err = p.err
-		p.err = nil // asked again, it is looked at again
+		if err = p.err; err != nil {
+			p.retreat(f)
+		}
 		return nil, err == nil, err
 	case len(p.window) > 0 && at >= p.window[0].First:
 		for _, c := range p.window {
 			if at < c.Next {
-				r.at = c.Next
-				p.readers[f] = r
+				p.readers[f] = r // it may take a part only, and come back for the rest
 				c.uses.Add(1)
 				return c, false, nil
 			}
@@ -204,6 +205,18 @@ func (p *partition) take(f *feed, at int64) (c *chunk, wait bool, err error) {
 	}
 	delete(p.readers, f)
 	return nil, false, nil
+}
+
+// retreat gives up a head that the log does not hold: the window goes to the
+// furthest of the other lanes. p.mu is held.
+func (p *partition) retreat(f *feed) {
+	delete(p.readers, f)
+	p.clear()
+	p.head = -1
+	for _, r := range p.readers {
+		p.head = max(p.head, r.at)
+	}
+	p.tell()
 }
 
 // leave forgets a lane.

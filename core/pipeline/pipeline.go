@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sluicekit/sluice/core/decode"
@@ -124,7 +123,7 @@ func assemble(o Options) (*pipeline, error) {
 				p.wants = append(p.wants, w)
 			}
 		}
-		p.sinks = append(p.sinks, &lazySink{spec: s.Spec, config: s.Config})
+		p.sinks = append(p.sinks, newLazySink(s.Spec, s.Config))
 		p.ids = append(p.ids, ledger.SinkID(s.Config.ID()))
 	}
 	if _, err := o.Events.NewDecoder(p.wants); err != nil {
@@ -253,8 +252,14 @@ type lazySink struct {
 	spec   sink.Spec
 	config sink.Config
 
-	mu   sync.Mutex
+	turn chan struct{} // holds one token: who has it may look at open
 	open sink.Sink
+}
+
+func newLazySink(s sink.Spec, c sink.Config) *lazySink {
+	l := &lazySink{spec: s, config: c, turn: make(chan struct{}, 1)}
+	l.turn <- struct{}{}
+	return l
 }
 
 // Claim implements sink.Sink.
@@ -266,9 +271,18 @@ func (s *lazySink) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink.F
 	return open.Claim(ctx, c)
 }
 
+// get opens the sink, or waits for the lane that does. An Open that hangs must
+// not hold up a stop: whoever waits goes when its context ends.
 func (s *lazySink) get(ctx context.Context) (sink.Sink, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s.open == nil {
 		open, err := s.spec.Open(ctx, s.config)
 		if err != nil {
@@ -279,10 +293,10 @@ func (s *lazySink) get(ctx context.Context) (sink.Sink, error) {
 	return s.open, nil
 }
 
-// Close implements sink.Sink.
+// Close implements sink.Sink. No lane is left by then.
 func (s *lazySink) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	<-s.turn
+	defer func() { s.turn <- struct{}{} }()
 	if s.open == nil {
 		return nil
 	}

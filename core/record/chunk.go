@@ -64,9 +64,12 @@ func (c *Chunk) Truncate(n int) {
 	}
 }
 
-// Size is the number of bytes that the rows take.
+// Size is the number of bytes that the rows and the bad records take.
 func (c *Chunk) Size() int64 {
 	n := int64(len(c.Offsets)+len(c.Times)) * 8
+	for _, b := range c.Bad {
+		n += 32 + int64(len(b.Reason))
+	}
 	for i := range c.Columns {
 		n += c.Columns[i].Size()
 	}
