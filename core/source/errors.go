@@ -36,6 +36,7 @@ const (
 	codeFencedInstance          int16 = 82
 	codeUnstableOffsetCommit    int16 = 88
 	codeUnknownTopicID          int16 = 100
+	codeInconsistentTopicID     int16 = 103
 )
 
 // KafkaError is an answer with an error code.
@@ -123,6 +124,17 @@ type TruncatedError struct {
 
 func (e *TruncatedError) Error() string {
 	return fmt.Sprintf("kafka: %s/%d before offset %d was cut off and written anew: it ends at %d in epoch %d", e.Topic, e.Partition, e.Offset, e.End, e.Epoch)
+}
+
+// TopicChangedError says that the partition's leader does not hold the topic of an id: it was deleted, and perhaps another one was made
+// under its name, whose offsets mean something else. For a moment a broker may also not have heard of a topic that is new.
+type TopicChangedError struct {
+	Topic string
+	ID    [16]byte
+}
+
+func (e *TopicChangedError) Error() string {
+	return fmt.Sprintf("kafka: topic %s is not there under id %x any more: it was deleted, or made again", e.Topic, e.ID)
 }
 
 // retriable says whether a failed step of the membership is worth another try.

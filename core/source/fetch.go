@@ -11,7 +11,10 @@ import (
 
 // FetchRequest asks for the batches of one partition from an offset on.
 type FetchRequest struct {
-	Topic     string
+	Topic string
+	// TopicID makes the broker answer for this very topic, and not for another one that was made under its name since: then Fetch fails
+	// with a *TopicChangedError. Zero, or a broker before 3.1: by name.
+	TopicID   [16]byte
 	Partition int32
 	Offset    int64
 	MaxBytes  int32         // aimed at; the first batch comes whole even if it is larger
@@ -44,6 +47,9 @@ func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetche
 		return none, err
 	}
 	x := exchange{req: fetchMessage(f, epoch), min: 11, max: 12, timeout: c.o.RequestTimeout + f.MaxWait, buf: buf, unsafe: true}
+	if f.TopicID != ([16]byte{}) {
+		x.max = 13 // from here on ids take the place of names
+	}
 	r, buf, err := n.do(ctx, x)
 	none.Buf = buf
 	if err != nil {
@@ -55,12 +61,15 @@ func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetche
 	if res.ErrorCode != codeNone {
 		return none, &KafkaError{Code: res.ErrorCode, Request: "Fetch", Object: what}
 	}
-	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || res.Topics[0].Topic != f.Topic || res.Topics[0].Partitions[0].Partition != f.Partition {
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || !f.about(&res.Topics[0], res.Version) || res.Topics[0].Partitions[0].Partition != f.Partition {
 		return none, fmt.Errorf("kafka: Fetch %s: answer is about something else", what)
 	}
 	p := &res.Topics[0].Partitions[0]
 	switch p.ErrorCode {
 	case codeNone:
+	case codeUnknownTopicID, codeInconsistentTopicID:
+		c.leaderError(f.Topic, f.Partition, codeUnknownTopicID, nil)
+		return none, &TopicChangedError{Topic: f.Topic, ID: f.TopicID}
 	case codeOffsetOutOfRange:
 		return none, c.outOfRange(ctx, f)
 	default:
@@ -77,6 +86,14 @@ func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetche
 	return out, nil
 }
 
+// about says whether an answer is about the topic that was asked for.
+func (f *FetchRequest) about(t *kmsg.FetchResponseTopic, version int16) bool {
+	if version < 13 {
+		return t.Topic == f.Topic
+	}
+	return t.TopicID == f.TopicID
+}
+
 func fetchMessage(f FetchRequest, epoch int32) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
@@ -90,7 +107,7 @@ func fetchMessage(f FetchRequest, epoch int32) *kmsg.FetchRequest {
 		p.LastFetchedEpoch = f.LastEpoch
 	}
 	t := kmsg.NewFetchRequestTopic()
-	t.Topic = f.Topic
+	t.Topic, t.TopicID = f.Topic, f.TopicID
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
