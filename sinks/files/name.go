@@ -27,11 +27,10 @@ var extensions = [...]string{".jsonl.zst", ".jsonl"}
 
 // slotName makes the names of one slot.
 type slotName struct {
-	topic      string // escaped
-	partition  int32
-	partitions int
-	sink       string // hash of the sink's id
-	topicHash  string // hash of topic and incarnation
+	topic     string // escaped
+	partition int32
+	sink      string // hash of the sink's id
+	topicHash string // hash of topic and incarnation
 }
 
 // stem is the name of a cut's file without its extension:
@@ -45,11 +44,14 @@ type slotName struct {
 func (n slotName) stem(c record.Cut) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s-%d", n.topic, n.partition)
-	if n.partitions > 1 {
-		fmt.Fprintf(&b, "+%d", n.partitions)
+	// The cut says how many partitions it has: one that was pending while the
+	// slot grew has fewer than the slot has now, and keeps its name.
+	partitions := len(c.Ranges)
+	if partitions > 1 {
+		fmt.Fprintf(&b, "+%d", partitions)
 	}
 	fmt.Fprintf(&b, "-%020d-%020d", c.Ranges[0].First, c.Ranges[0].Next)
-	if n.partitions > 1 {
+	if partitions > 1 {
 		v := make([]string, len(c.Ranges))
 		for i, r := range c.Ranges {
 			v[i] = fmt.Sprintf("%d-%d", r.First, r.Next)

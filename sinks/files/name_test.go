@@ -64,7 +64,7 @@ func TestSlotOfSeveralPartitions(t *testing.T) {
 	if _, found := claim(t, s, slot("events", 4, 1)); found.High[0] != 7 {
 		t.Errorf("found %+v, want offset 7", found)
 	}
-	if _, err := w.Stage(t.Context(), cut("events", 4, 7, 8)); err == nil {
+	if _, err := w.Stage(t.Context(), cut("events", 5, 7, 8)); err == nil {
 		t.Error("a batch of another slot was taken")
 	}
 	if err := w.Commit(t.Context(), cut("other", 4, 7, 8, 21, 21, 9, 9), ""); err == nil {

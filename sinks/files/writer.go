@@ -48,7 +48,7 @@ func newWriter(f *files, c sink.Claim) (*writer, error) {
 		files: f, claim: c, lines: lines,
 		folder: f.folder.folder(f.name, c.Topic, c.Partition),
 		name: slotName{
-			topic: escape(c.Topic), partition: c.Partition, partitions: c.Partitions,
+			topic: escape(c.Topic), partition: c.Partition,
 			sink: f.hash, topicHash: short(c.Topic, c.Incarnation),
 		},
 	}, nil
@@ -149,9 +149,10 @@ func (w *writer) Close() error {
 	return err
 }
 
-// check refuses a cut of another slot, whose name would be wrong.
+// check refuses a cut of another slot, whose name would be wrong. One that was
+// fixed before the slot grew has fewer partitions, and is repeated as it was.
 func (w *writer) check(c record.Cut) error {
-	if c.Topic != w.claim.Topic || c.Partition != w.claim.Partition || len(c.Ranges) != w.claim.Partitions {
+	if c.Topic != w.claim.Topic || c.Partition != w.claim.Partition || len(c.Ranges) < 1 || len(c.Ranges) > w.claim.Partitions {
 		return fmt.Errorf("batch %s does not belong to the %d partitions of %s from %d", c, w.claim.Partitions, w.claim.Topic, w.claim.Partition)
 	}
 	return nil
