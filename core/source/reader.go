@@ -35,6 +35,7 @@ type Reader struct {
 	from int64
 	next int64
 	seen int64 // last offset of the latest batch, -1 before the first
+	past int32 // leader epoch of the offset before next, -1 if it was not seen
 	err  error
 	more bool
 
@@ -52,7 +53,7 @@ type Reader struct {
 
 // Reset starts over with another answer, at an offset. What Next returned before becomes invalid.
 func (r *Reader) Reset(f Fetched, from int64) {
-	r.rest, r.from, r.next, r.seen = f.Batches, from, from, -1
+	r.rest, r.from, r.next, r.seen, r.past = f.Batches, from, from, -1, -1
 	r.err, r.more = nil, false
 	r.body, r.left = nil, 0
 	r.sorted = append(r.sorted[:0], f.Aborted...)
@@ -84,6 +85,10 @@ func (r *Reader) More() bool { return r.more }
 
 // NextOffset is the first offset that the walk has not covered.
 func (r *Reader) NextOffset() int64 { return r.next }
+
+// LeaderEpoch is the epoch of the offset before NextOffset, which the walk has covered; -1 if it has covered none. The next fetch can
+// have the broker check it (FetchRequest.CheckEpoch).
+func (r *Reader) LeaderEpoch() int32 { return r.past }
 
 // Next returns the next data record. False: the end, or an error.
 func (r *Reader) Next() (rec Record, ok bool) {
@@ -121,7 +126,9 @@ func (r *Reader) take(rec *Record) error {
 		}
 		next = r.cur.last + 1
 	}
-	r.next = max(r.next, next)
+	if next >= r.next {
+		r.next, r.past = next, r.cur.epoch
+	}
 	return nil
 }
 
@@ -178,7 +185,9 @@ func (r *Reader) nextBatch() bool {
 // pass goes behind a batch without records to deliver.
 func (r *Reader) pass(raw []byte) {
 	r.rest, r.seen = r.rest[len(raw):], r.cur.last
-	r.next = max(r.next, r.cur.last+1)
+	if next := r.cur.last + 1; next >= r.next {
+		r.next, r.past = next, r.cur.epoch
+	}
 }
 
 // whole cuts off the next batch. An answer ends where its size was reached, usually within a batch: that is its end, unless nothing came

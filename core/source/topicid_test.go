@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -116,5 +117,36 @@ func TestFetchByTopicIDOldBroker(t *testing.T) {
 	f, err := c.Fetch(ctx, FetchRequest{Topic: "old", TopicID: [16]byte{7}, MaxBytes: 1 << 20}, nil)
 	if err != nil || f.HighWatermark != 1 {
 		t.Fatal(f.HighWatermark, err)
+	}
+}
+
+// The epoch that goes with NextOffset is that of the batch before it, also where that batch holds nothing to deliver: one that is older
+// would look cut off to the broker.
+func TestReaderLeaderEpoch(t *testing.T) {
+	marker := []ProduceRecord{{Key: []byte{0, 0, 0, 1}, Value: []byte{0, 0, 0, 0, 0, 0}}}
+	data := testBatch{base: 10, records: values(3, "a"), epoch: 2}.build(t)
+	data = append(data, testBatch{base: 13, records: marker, attrs: attrControl | attrTransactional, producer: 5, epoch: 4}.build(t)...)
+	data = append(data, testBatch{base: 20, records: values(2, "b"), last: 9, epoch: 6}.build(t)...)
+	var r Reader
+	r.Reset(Fetched{Batches: data}, 11)
+	if r.LeaderEpoch() != -1 {
+		t.Fatal(r.LeaderEpoch())
+	}
+	type at struct {
+		next  int64
+		epoch int32
+	}
+	var got []at
+	for _, ok := r.Next(); ok; _, ok = r.Next() {
+		got = append(got, at{r.NextOffset(), r.LeaderEpoch()})
+	}
+	if want := []at{{12, 2}, {13, 2}, {21, 6}, {30, 6}}; r.Err() != nil || !slices.Equal(got, want) {
+		t.Fatal(got, r.Err())
+	}
+	r.Reset(Fetched{Batches: data[:len(data)-10]}, 10) // torn: it ends with the marker
+	for _, ok := r.Next(); ok; _, ok = r.Next() {
+	}
+	if r.NextOffset() != 14 || r.LeaderEpoch() != 4 {
+		t.Fatal(r.NextOffset(), r.LeaderEpoch(), r.Err())
 	}
 }
