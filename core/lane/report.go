@@ -89,9 +89,9 @@ func (l *Lane) stopped(r Reason) {
 
 // advice is the way out of each stop.
 var advice = [...]string{
-	LostRecord:       "the group's record of this sink is gone (expired, deleted, or reset by another tool) and the destination cannot tell where to go on; empty the destination, or restore the record",
-	DamagedRecord:    "a part of the group's record was reset or written by another program; restore it, or start the sink anew under another name",
-	OtherIncarnation: "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; rename the sink to start anew",
+	LostRecord:       "the group's record of this sink is gone (expired, deleted, or reset by another tool) and the destination cannot tell where to go on; to start anew give the stream a new group and the sink a new name (its rows stay where they are)",
+	DamagedRecord:    "a part of the group's record was reset or written by another program; to start anew give the stream a new group and its sinks new names (their rows stay where they are)",
+	OtherIncarnation: "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; to start anew give the stream a new group and its sinks new names (their rows stay where they are)",
 	SlotsChanged:     "the stream's slots were changed while records of the old ones exist; put the old value back",
 	RowsGone:         "the group says that rows were written, and the destination has none; restore the destination, or rename the sink to start anew",
 	PlanChanged:      "where, fields or aggregate were changed while a batch was pending; put the old YAML back until this batch is settled",
