@@ -25,10 +25,12 @@ type holding struct {
 	topics map[string]*heldTopic
 	epochs atomic.Pointer[map[string][]int32] // leader epochs, for the ledger's goroutine
 	slots  []heldSlot
+	look   chan struct{} // a reader says that its topic may be another one now
 	log    *slog.Logger
 }
 
 type heldTopic struct {
+	id          [16]byte // all readers of this generation read this one, or none
 	incarnation string
 	layout      source.Layout
 	known       known
@@ -50,7 +52,7 @@ type heldSlot struct {
 // hold runs the lanes of one generation. It returns when it is time to join
 // again: all that it started has ended.
 func (p *pipeline) hold(ctx context.Context, gen *source.Generation) {
-	h := &holding{pipeline: p, gen: gen, topics: map[string]*heldTopic{}, log: p.o.Log}
+	h := &holding{pipeline: p, gen: gen, topics: map[string]*heldTopic{}, look: make(chan struct{}, 1), log: p.o.Log}
 	h.writer = ledger.NewWriter(&group{cluster: p.o.Cluster, gen: gen, name: p.o.Group}, ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
 
 	// Lanes outlive a stop of the program by the time that commits in flight
@@ -143,7 +145,7 @@ func (h *holding) learn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ht := &heldTopic{incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
+		ht := &heldTopic{id: t.ID, incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
 		ht.prefix.Store(k.prefix)
 		for _, part := range t.Partitions {
 			epochs[name] = append(epochs[name], part.LeaderEpoch)
@@ -291,7 +293,7 @@ func (h *holding) loader(topic string, id int32) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loader{cluster: h.o.Cluster, topic: topic, partition: id, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget},
+	return &loader{cluster: h.o.Cluster, topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget},
 		maxBytes: h.o.FetchBytes, maxWait: 500 * time.Millisecond, high: -1}, nil
 }
 
@@ -339,6 +341,13 @@ func (h *holding) await(ctx, run context.Context) {
 				h.log.Debug("count the partitions that have a record", "error", err)
 			}
 			done()
+		case <-h.look:
+			look, done := context.WithTimeout(run, 3*time.Second)
+			changed := h.changed(look)
+			done()
+			if changed {
+				return
+			}
 		case <-watch.C:
 			look, done := context.WithTimeout(run, 3*time.Second)
 			changed := h.changed(look)
@@ -351,6 +360,14 @@ func (h *holding) await(ctx, run context.Context) {
 				h.log.Debug("count the partitions that have a record", "error", err)
 			}
 		}
+	}
+}
+
+// suspect makes await look at the topics now.
+func (h *holding) suspect() {
+	select {
+	case h.look <- struct{}{}:
+	default:
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 type loader struct {
 	cluster   *source.Cluster
 	topic     string
+	topicID   [16]byte // that the positions are of
 	partition int32
+	changed   func() // told when the brokers do not have topicID any more
 	decoder   *decode.Decoder
 	pool      *pool
 	maxBytes  int32
@@ -30,6 +32,8 @@ type loader struct {
 	held    *source.Record // read, and not decoded because the registry was away
 	heldRec source.Record
 	high    int64
+	past    int64 // offset behind what was read last,
+	epoch   int32 // and its leader epoch: the broker is asked whether it still has that
 }
 
 // chunkRows is how many rows a chunk has at most: enough for the kernels to
@@ -64,7 +68,11 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 // fetch asks the broker for records from an offset on.
 func (l *loader) fetch(ctx context.Context, at int64) error {
 	l.open, l.held = false, nil
-	f, err := l.cluster.Fetch(ctx, source.FetchRequest{Topic: l.topic, Partition: l.partition, Offset: at, MaxBytes: l.maxBytes, MaxWait: l.maxWait}, l.buf)
+	ask := source.FetchRequest{Topic: l.topic, TopicID: l.topicID, Partition: l.partition, Offset: at, MaxBytes: l.maxBytes, MaxWait: l.maxWait}
+	if l.past == at && l.past > 0 && l.epoch >= 0 {
+		ask.CheckEpoch, ask.LastEpoch = true, l.epoch
+	}
+	f, err := l.cluster.Fetch(ctx, ask, l.buf)
 	l.buf = f.Buf
 	if err != nil {
 		return l.outside(err)
@@ -83,8 +91,18 @@ func (l *loader) fetch(ctx context.Context, at int64) error {
 	return nil
 }
 
-// outside turns an offset that the log does not hold into the lanes' errors.
+// outside turns an offset that the log does not hold, or not any more as it was
+// read, into the lanes' errors.
 func (l *loader) outside(err error) error {
+	var changed *source.TopicChangedError
+	if errors.As(err, &changed) {
+		l.changed()
+		return err
+	}
+	var cut *source.TruncatedError
+	if errors.As(err, &cut) {
+		return &lane.TruncatedError{Topic: l.topic, Partition: l.partition, Position: cut.Offset, End: cut.End}
+	}
 	var out *source.OutOfRangeError
 	if !errors.As(err, &out) {
 		return err
@@ -116,6 +134,7 @@ func (l *loader) fill(ctx context.Context, c *chunk) error {
 			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
 		}
 		c.Next = r.Offset + 1
+		l.past, l.epoch = c.Next, r.LeaderEpoch
 	}
 	return nil
 }
@@ -136,11 +155,14 @@ func (l *loader) ended(c *chunk) error {
 	case err != nil:
 		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
 	}
-	next := l.reader.NextOffset()
+	next, epoch := l.reader.NextOffset(), l.reader.LeaderEpoch()
 	if l.reader.More() {
 		l.reader.Reset(l.fetched, next)
 		l.open = true
 	}
-	c.Next = max(c.Next, next)
+	if next > c.Next {
+		c.Next = next
+		l.past, l.epoch = next, epoch
+	}
 	return nil
 }
