@@ -18,8 +18,8 @@ func TestFaults(t *testing.T) {
 	runFaults(t, harness.Options{
 		Partitions: 5, Events: 200_000, PerSecond: 1500, Evidence: 3, Limit: 6 * time.Minute,
 		Faults: harness.Faults{
-			Kills: 15, LateCommits: 3, LateLedger: 3, Terms: 2, Severs: 2, Brokers: 2, BrokerStops: 1,
-			LedgerStops: 5, WriteStops: 5, CommitStops: 2, LedgerCuts: 4, LedgerLate: 1, CommitCuts: 22,
+			Kills: 15, LateCommits: 3, LateLedger: 3, Terms: 2, Rests: 4, Severs: 2, Brokers: 2, BrokerStops: 1,
+			LedgerStops: 5, WriteStops: 7, CommitStops: 2, LedgerCuts: 4, LedgerLate: 1, CommitCuts: 22,
 		},
 	})
 }
@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 func TestFaultsWidth2(t *testing.T) {
 	runFaults(t, harness.Options{
 		Partitions: 5, Slots: 3, Events: 30_000, PerSecond: 1500, Limit: 4 * time.Minute,
-		Faults: harness.Faults{Kills: 3, LateCommits: 1, LateLedger: 1, LedgerStops: 1, WriteStops: 1, LedgerCuts: 1, CommitCuts: 3},
+		Faults: harness.Faults{Kills: 3, Rests: 2, LateCommits: 1, LateLedger: 1, LedgerStops: 1, WriteStops: 1, LedgerCuts: 1, CommitCuts: 3},
 	})
 }
 

@@ -20,6 +20,7 @@ type director struct {
 	gate      *gate // before Kafka
 	observer  *observer
 	timeline  *timeline
+	rest      func(ctx context.Context) error
 	done      map[string]int // faults performed, by name
 	cuts      atomic.Int64   // answers to COMMIT that were lost
 }
@@ -41,6 +42,7 @@ func (d *director) script(f Faults) []step {
 	}
 	add(f.Kills, "kill", d.kill)
 	add(f.Terms, "SIGTERM", d.term)
+	add(f.Rests, "rest", d.rest)
 	add(f.Severs, "connections reset", d.sever)
 	add(f.LateCommits, "kill with COMMIT under way", d.killWithCommit)
 	add(f.LateLedger, "kill with ledger write under way", d.killWithLedger)

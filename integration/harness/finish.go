@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -44,8 +45,8 @@ func (r *run) finish(ctx context.Context) error {
 	return nil
 }
 
-// probeTime is how long fresh events may take into every sink.
-const probeTime = 30 * time.Second
+// aliveTime is how long fresh events may take into every sink.
+const aliveTime = 30 * time.Second
 
 // probe writes fresh events, and waits until they, and all before them, are in
 // every sink.
@@ -66,6 +67,24 @@ func (r *run) probe(ctx context.Context) error {
 		}
 		p.close()
 	}
+	if err := r.drained(ctx); err != nil {
+		return err
+	}
+	r.report.Probe = time.Since(begin)
+	return nil
+}
+
+// rest lets the producers pause, and waits until all that they have written is
+// in every sink: what is stuck shows when nothing follows that pushes it on.
+func (r *run) rest(ctx context.Context) error {
+	r.rate.quiet.Lock()
+	defer r.rate.quiet.Unlock()
+	return r.drained(ctx)
+}
+
+// drained waits until every sink has all that is in the topic.
+func (r *run) drained(ctx context.Context) error {
+	begin := time.Now()
 	ends, err := r.ends(ctx)
 	if err != nil {
 		return err
@@ -76,12 +95,14 @@ func (r *run) probe(ctx context.Context) error {
 	for {
 		late := r.late(ends)
 		switch {
-		case late == "":
-			r.report.Probe = time.Since(begin)
-			r.timeline.note("the probe is in every sink")
+		case len(late) == 0:
+			r.timeline.note("everything is in every sink")
 			return nil
-		case time.Since(begin) > probeTime:
-			return fmt.Errorf("not alive: %s after the end of the faults %s", probeTime, late)
+		case time.Since(begin) > aliveTime:
+			for _, i := range r.instances {
+				i.quit()
+			}
+			return fmt.Errorf("not alive: %s after the last event was written %s", aliveTime, strings.Join(late, ", "))
 		}
 		select {
 		case <-ctx.Done():
@@ -91,19 +112,19 @@ func (r *run) probe(ctx context.Context) error {
 	}
 }
 
-// late names a sink that has not got to the ends, "" if all have.
-func (r *run) late(ends []int64) string {
+// late names what has not got to the ends.
+func (r *run) late(ends []int64) (all []string) {
 	for _, id := range []string{eventsID, keyedID, balancesID} {
 		for p, at := range r.observer.at(id) {
 			if at < ends[p] {
-				return fmt.Sprintf("sink %s is at %d of %d of partition %d", id, at, ends[p], p)
+				all = append(all, fmt.Sprintf("sink %s is at %d of %d of partition %d", id, at, ends[p], p))
 			}
 		}
 	}
 	if n, want := r.archive.events(), r.truth.events(); n < want {
-		return fmt.Sprintf("sink archive has %d of %d events", n, want)
+		all = append(all, fmt.Sprintf("sink archive has %d of %d events", n, want))
 	}
-	return ""
+	return all
 }
 
 // ends asks the broker for the end of each partition.

@@ -121,6 +121,13 @@ func (i *instance) stop() error {
 	return nil
 }
 
+// quit ends the life with a list of all goroutines in its log.
+func (i *instance) quit() {
+	if err := i.signal(syscall.SIGQUIT, true); err == nil {
+		<-i.ended()
+	}
+}
+
 // freeze stops the process, and returns when all its threads have halted.
 func (i *instance) freeze() error {
 	if err := i.signal(syscall.SIGSTOP, false); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type producer struct {
 
 // pace is how many events there may be by now; zero events: no limit.
 type pace struct {
+	quiet     sync.RWMutex // held for reading by each transaction under way
 	begin     time.Time
 	perSecond int
 	produced  atomic.Int64
@@ -72,7 +74,10 @@ func (p *producer) run(ctx context.Context, stop <-chan struct{}) error {
 		if err := p.rate.wait(ctx, n); err != nil {
 			return err
 		}
-		if err := p.transaction(ctx, n, p.abort(n)); err != nil {
+		p.rate.quiet.RLock()
+		err := p.transaction(ctx, n, p.abort(n))
+		p.rate.quiet.RUnlock()
+		if err != nil {
 			return fmt.Errorf("producer %s: %w", p.name, err)
 		}
 	}

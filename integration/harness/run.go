@@ -33,6 +33,7 @@ type Options struct {
 type Faults struct {
 	Kills       int // kill -9 at a random moment
 	Terms       int // SIGTERM, and a new start
+	Rests       int // pauses of the producers, in which everything must arrive
 	Severs      int // all connections to the database or Kafka are reset
 	LateCommits int // kill -9 while COMMIT is under way; it arrives later
 	LateLedger  int // kill -9 while a ledger write is under way; it arrives later
@@ -174,7 +175,7 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	}
 	r.observer = newObserver(r.db, r.truth, o.Partitions)
 	r.archive = newArchive(filepath.Join(dir, "archive"))
-	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, done: map[string]int{}}
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, rest: r.rest, done: map[string]int{}}
 	r.rate = &pace{perSecond: o.PerSecond}
 	for n := range 2 {
 		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
