@@ -23,6 +23,8 @@ type State struct {
 	OldPlan bool    // it was fixed under another plan; Atomic: the ledger's entry was stored under another
 	Token   string  // the token stored with the intent
 	Staged  string  // the token of the last Stage, not stored yet
+	Acked   Cut     // Atomic: this cut has all its letters written; only what makes it the one that it is
+	Recent  bool    // Atomic: Position is as loaded from the ledger, and nothing was claimed since
 	Judged  DeadSet // records at or after Position that the destination refused
 
 	Revoked bool // a rebalance: finish what may have started, take nothing new

@@ -87,7 +87,7 @@ func loaded(s State, e Event) (State, []Effect) {
 			s.OldPlan = e.Entry.Plan != s.Plan
 		}
 		if s.Delivery == sink.Atomic {
-			s.OldPlan = e.Entry.Plan != s.Plan
+			s.OldPlan, s.Recent = e.Entry.Plan != s.Plan, true
 		}
 	}
 	return claim(s)
@@ -135,7 +135,12 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	case !f.High.Any() && s.Record == Lost:
 		return stop(s, LostRecord)
 	}
-	settled := s.Position.covers(f.Last.Next) // with all its letters: a position comes after them
+	if s.Recent && s.Position.covers(f.Last.Next) {
+		// A position comes after the letters. Later the lane's own memory could be
+		// of before a restore: only the cut itself counts then.
+		s.Acked = f.Last.identity()
+	}
+	s.Recent = false
 	if s.OldPlan || f.High.Below(s.Position) {
 		// Before anything is committed under this plan, or on a restored backup,
 		// the ledger says so: its position vouches for letters.
@@ -144,7 +149,7 @@ func claimedAtomic(s State, f Found) (State, []Effect) {
 	s.Wrote = s.Wrote || f.High.Any()
 	s.Position = f.High.Or(s.Position)
 	s.Judged = s.Judged.From(s.Position)
-	if f.Last.Letters && !settled {
+	if f.Last.Letters && f.Last.identity() != s.Acked {
 		if s.OldPlan {
 			// Which records were put aside only that plan knows.
 			return stop(s, PlanChanged)
@@ -242,6 +247,9 @@ func commit(s State) (State, []Effect) {
 // settle ends a cut whose rows are visible and whose letters are written.
 func settle(s State) (State, []Effect) {
 	s.Position = s.Cut.Next.Or(s.Position) // the slot may have grown since
+	if s.Delivery == sink.Atomic {
+		s.Acked = s.Cut.identity()
+	}
 	s.Wrote = s.Wrote || s.Cut.Rows
 	s.Judged = s.Judged.From(s.Position)
 	s = drop(s)
@@ -343,6 +351,11 @@ func revoke(s State) (State, []Effect) {
 func over(s State) (State, []Effect) {
 	s.Phase = Over
 	return s, []Effect{{Kind: Close}, {Kind: Exit}}
+}
+
+// identity is what makes a cut the one that it is: its offsets and dead set.
+func (c Cut) identity() Cut {
+	return Cut{First: c.First, Next: c.Next, Dead: c.Dead}
 }
 
 // entry is what the ledger should say of this sink while nothing is pending.
