@@ -70,6 +70,7 @@ const (
 	actRestore
 	actEmpty
 	actWindow
+	actCut // a writer meets a destination that was restored
 	nActions
 )
 
@@ -86,7 +87,7 @@ var actionNames = [nActions]string{
 	"the plan changes", "the group's records are lost", "the slot's record is lost", "the record is damaged",
 	"the topic is re-created", "the topic is re-created and its records are gone", "retention takes records", "the log is truncated",
 	"the slot grows", "the destination is backed up", "the destination is restored", "the destination loses its rows",
-	"the destination forgets settled cuts",
+	"the destination forgets settled cuts", "the writer's connection is gone",
 }
 
 // emit takes a successor. fair: what happens next if nothing goes wrong. who

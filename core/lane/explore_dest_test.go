@@ -216,7 +216,7 @@ func (x *explorer) write(k int, l slotLane, f lane.Effect) flyingRows {
 // fly leaves a commit on its way.
 func (x *explorer) fly(w *world, k int, l slotLane, f lane.Effect) bool {
 	for i := range x.lateDest {
-		if w.dests[k].flying[i].parts == 0 {
+		if !l.cut && w.dests[k].flying[i].parts == 0 {
 			w.dests[k].flying[i] = x.write(k, l, f)
 			return true
 		}

@@ -172,6 +172,10 @@ func (x *explorer) backups(w *world, k int, out emit) {
 			d := &c.dests[k]
 			d.table, d.backup, d.saved = d.backup, table{}, false
 			d.excused |= d.letters
+			for m := range c.members {
+				l := &c.members[m].lanes[k]
+				l.cut = l.open // a restore ends all connections
+			}
 			out(actRestore, false, &c)
 		}
 	}

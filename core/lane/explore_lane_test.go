@@ -46,7 +46,7 @@ func (x *explorer) act(w *world, m, k int, s lane.State, f lane.Effect) {
 	x.guard(w, m, k, s, f)
 	switch f.Kind {
 	case lane.Close:
-		l.held, l.open = 0, false
+		l.held, l.open, l.cut = 0, false, false
 	case lane.Note:
 		l.read, l.bad, l.risky = false, 0, false
 		if !mem.ended {
@@ -72,6 +72,12 @@ func (x *explorer) act(w *world, m, k int, s lane.State, f lane.Effect) {
 // perform emits every way in which an effect can go.
 func (x *explorer) perform(w *world, m, k int, out emit) {
 	f := x.effects.list[w.members[m].lanes[k].ask]
+	if f.Kind == lane.Stage || f.Kind == lane.Commit {
+		if w.members[m].lanes[k].cut {
+			x.answer(w, m, k, actCut, lane.Event{Kind: lane.Failed}, out)
+			return
+		}
+	}
 	switch f.Kind {
 	case lane.Claim:
 		x.claim(w, m, k, out)
@@ -122,7 +128,7 @@ func (x *explorer) claim(w *world, m, k int, out emit) {
 	c := *w
 	l := &c.members[m].lanes[k]
 	l.held, l.bad, l.read, l.open = 0, 0, false, true
-	l.rowed = w.dests[k].row
+	l.rowed, l.cut = w.dests[k].row, false
 	// Record and Entry are what a fetch would find now. Step does not look; a
 	// mutant does.
 	x.deliver(&c, m, k, lane.Event{Kind: lane.Claimed, Found: x.found(w, m, k),

@@ -297,6 +297,13 @@ func atomicMutants() []mutant {
 			before(func(_ *lane.State, e *lane.Event) { e.Found.Last.Letters = false })},
 		{"atomic: letters of another plan", small("", A, records(good, badBytes), replanned(badBytes, good)),
 			before(func(s *lane.State, _ *lane.Event) { s.OldPlan = false })},
+		{"atomic: letters are acknowledged by position", small("", A, records(refusable, good), times(refuseFault, 1), times(backupFault, 1),
+			times(restoreFault, 1), generations(2)),
+			before(func(s *lane.State, e *lane.Event) {
+				if last := &e.Found.Last; e.Kind == lane.Claimed && last.Letters && s.Position.At(0) >= last.Next.At(0) {
+					last.Letters = false
+				}
+			})},
 		{"atomic: a restored backup is not stored", small("", A, offsets(3, 2), records(good, refusable, refusable), times(backupFault, 1),
 			times(restoreFault, 1), times(refuseFault, 2), times(killFault, 1), generations(2)),
 			after(func(was lane.State, e lane.Event, s *lane.State, effects []lane.Effect) []lane.Effect {

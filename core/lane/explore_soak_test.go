@@ -97,6 +97,9 @@ func TestExplorePairs(t *testing.T) {
 					continue
 				}
 				c := small(d.String()+": "+a.name+" + "+b.name, d, generations(2), b.with, a.with)
+				if len(c.sinks) > 1 && c.parts*c.offsets > 1 {
+					c.lateDest = 0 // it would take days; late commits meet two sinks of one record
+				}
 				t.Run(c.name, func(t *testing.T) {
 					x := soak(t, c)
 					for a := range nActions {

@@ -106,6 +106,7 @@ type slotLane struct {
 	risky bool   // the ledger holds a cut that may have been committed
 	open  bool   // it has a writer that is not dead
 	rowed bool   // Atomic: the writer found a position row
+	cut   bool   // its connection to the destination is gone
 }
 
 // member is one process.

@@ -113,7 +113,7 @@ func worlds() []config {
 		small("atomic, poison", A, records(refusable, badBytes), times(refuseFault, 1), generations(2)),
 		small("atomic, restored", A, offsets(3, 2), records(good, refusable, refusable), times(backupFault, 1), times(restoreFault, 1),
 			times(refuseFault, 2), times(killFault, 0), times(lostFault, 2), generations(1)),
-		small("atomic, restored, killed", A, records(good, refusable), times(backupFault, 1), times(restoreFault, 1), times(refuseFault, 1), generations(2)),
+		small("atomic, restored, killed", A, records(refusable, good), times(backupFault, 1), times(restoreFault, 1), times(refuseFault, 1), generations(2)),
 		small("atomic, lost record", A, times(loseFault, 1), latest, records(good, badBytes)),
 		small("atomic, rows gone", A, times(emptyFault, 1)),
 		small("atomic, re-created", A, times(recreateFault, 1)),
