@@ -22,6 +22,8 @@ type Cluster struct {
 	conns connections
 	corr  atomic.Int32
 
+	packer packer
+
 	mu           sync.Mutex
 	closed       bool
 	pools        map[string]*node // by address

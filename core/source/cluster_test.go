@@ -294,7 +294,9 @@ func TestResponseLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.Produce(deadline(t), "events", 0, []ProduceRecord{{Value: make([]byte, 2000)}}); err != nil {
+	value := make([]byte, 2000)
+	rand.Read(value) // which nothing makes smaller
+	if err := c.Produce(deadline(t), "events", 0, []ProduceRecord{{Value: value}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.Fetch(deadline(t), FetchRequest{Topic: "events", MaxBytes: 1 << 20}, nil)

@@ -17,9 +17,11 @@ const (
 	codeLeaderNotAvailable      int16 = 5
 	codeNotLeader               int16 = 6
 	codeRequestTimedOut         int16 = 7
+	codeMessageTooLarge         int16 = 10
 	codeCoordinatorLoading      int16 = 14
 	codeCoordinatorNotAvailable int16 = 15
 	codeNotCoordinator          int16 = 16
+	codeRecordListTooLarge      int16 = 18
 	codeNotEnoughReplicas       int16 = 19
 	codeNotEnoughAfterAppend    int16 = 20
 	codeIllegalGeneration       int16 = 22
@@ -60,6 +62,11 @@ func (e *KafkaError) Retriable() bool {
 		return true
 	}
 	return false
+}
+
+// TooLarge reports whether what was produced is more than the topic takes.
+func (e *KafkaError) TooLarge() bool {
+	return e.Code == codeMessageTooLarge || e.Code == codeRecordListTooLarge
 }
 
 func codeName(code int16) string {

@@ -27,7 +27,7 @@ type ProduceRecord struct {
 // maxProduceBatch stays below Kafka's default limit of a batch; a larger record goes alone and is refused or not by the topic's own limit.
 const maxProduceBatch = 900 << 10
 
-// Produce writes records to a partition, or with partition -1 to the one their key hashes to (murmur2, as other clients do). It
+// Produce writes records, compressed, to a partition, or with partition -1 to the one their key hashes to (murmur2, as other clients do). It
 // returns nil only when all in-sync replicas have acknowledged all of them. After an error some may have been written, and repeating
 // writes them again: readers know dead letters by their keys.
 func (c *Cluster) Produce(ctx context.Context, topic string, partition int32, records []ProduceRecord) error {
@@ -47,6 +47,10 @@ func (c *Cluster) Produce(ctx context.Context, topic string, partition int32, re
 	for p, rs := range groups {
 		for len(rs) > 0 {
 			batch, n := encodeBatch(rs)
+			batch, err := c.packer.pack(batch)
+			if err != nil {
+				return fmt.Errorf("compress a batch for %s: %w", topic, err)
+			}
 			if err := c.produceBatch(ctx, topic, p, batch); err != nil {
 				return err
 			}
