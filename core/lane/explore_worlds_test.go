@@ -54,7 +54,7 @@ func replanned(kinds ...kind) func(*config) {
 }
 
 func second(d sink.Delivery) func(*config) {
-	return func(c *config) { c.sinks = append(c.sinks, sinkConf{delivery: d}) }
+	return func(c *config) { c.sinks = append(c.sinks[:1:1], sinkConf{delivery: d}) }
 }
 
 func half(c *config) { c.half = true }
