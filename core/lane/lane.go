@@ -50,7 +50,8 @@ type Feed interface {
 	// Start resolves where a new sink begins, per partition.
 	Start(ctx context.Context, record RecordState) ([]int64, error)
 	// Raw reads original records again, for the dead letters: those of ascending
-	// offsets of one partition. One that is gone by now is Missing.
+	// offsets of one partition, or the first few of them where all would take too
+	// much memory, but one at least. One that is gone by now is Missing.
 	Raw(ctx context.Context, partition int, offsets []int64) ([]Letter, error)
 	// High is the high watermark per partition, -1 where not known yet.
 	High() []int64

@@ -9,7 +9,7 @@ import (
 	"github.com/sluicekit/sluice/core/record"
 )
 
-// letterBatch is how many original records are held at once.
+// letterBatch is how many original records are held at once, at most.
 const letterBatch = 256
 
 // letters performs Letters: the bad records of a committed cut are read again
@@ -37,32 +37,36 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 	}
 	for index, list := range t.bad.byPart {
 		for part := range slices.Chunk(list, letterBatch) {
-			if err := l.post(ctx, index, part); err != nil {
-				return l.failure("write the dead letters of", c, err)
+			for len(part) > 0 {
+				n, err := l.post(ctx, index, part)
+				if err != nil {
+					return l.failure("write the dead letters of", c, err)
+				}
+				part = part[n:]
 			}
 		}
 	}
 	return Event{Kind: LettersWritten}
 }
 
-// post writes some bad records of one partition.
-func (l *Lane) post(ctx context.Context, index int, list []record.Bad) error {
+// post writes some bad records of one partition: the first n of list.
+func (l *Lane) post(ctx context.Context, index int, list []record.Bad) (n int, err error) {
 	offsets := make([]int64, len(list))
 	for i, b := range list {
 		offsets[i] = b.Offset
 	}
 	raw, err := l.c.Feed.Raw(ctx, index, offsets)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(raw) != len(list) {
-		return fmt.Errorf("asked for %d records, got %d", len(list), len(raw))
+	if len(raw) == 0 || len(raw) > len(list) {
+		return 0, fmt.Errorf("asked for %d records, got %d", len(list), len(raw))
 	}
 	for i := range raw {
 		raw[i].Sink, raw[i].Topic, raw[i].Incarnation = l.c.ID, l.c.Claim.Topic, l.c.Claim.Incarnation
 		raw[i].Partition, raw[i].Offset, raw[i].Reason = l.c.Claim.Partition+int32(index), list[i].Offset, list[i].Reason
 	}
-	return l.c.Letters.Write(ctx, raw)
+	return len(raw), l.c.Letters.Write(ctx, raw)
 }
 
 // survey reads a cut only to find its bad records.

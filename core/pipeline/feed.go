@@ -128,14 +128,20 @@ func (f *feed) Start(ctx context.Context, record lane.RecordState) ([]int64, err
 	return out, nil
 }
 
+// letterBytes is how much of original records is held at once, beyond the one
+// that passes it.
+const letterBytes = 4 << 20
+
 // Raw implements lane.Feed.
 func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, error) {
 	out := make([]lane.Letter, len(offsets))
 	partition := f.first + int32(i)
-	maxBytes := int32(1 << 20)
-	for n := 0; n < len(offsets); {
+	ask := source.FetchRequest{Topic: f.topic, TopicID: f.parts[i].shared.topicID, Partition: partition, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}
+	n, size := 0, 0
+	for n < len(offsets) && size < letterBytes {
 		at := offsets[n]
-		got, err := f.cluster.Fetch(ctx, source.FetchRequest{Topic: f.topic, Partition: partition, Offset: at, MaxBytes: maxBytes, MaxWait: 100 * time.Millisecond}, nil)
+		ask.Offset = at
+		got, err := f.cluster.Fetch(ctx, ask, nil)
 		var gone *source.OutOfRangeError
 		if errors.As(err, &gone) {
 			out[n].Missing = true
@@ -148,7 +154,7 @@ func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, 
 		var r source.Reader
 		r.Reset(got, at)
 		before := n
-		for n < len(offsets) {
+		for n < len(offsets) && size < letterBytes {
 			rec, ok := r.Next()
 			if !ok {
 				break
@@ -159,13 +165,14 @@ func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, 
 			}
 			if n < len(offsets) && offsets[n] == rec.Offset {
 				out[n] = letterOf(rec)
+				size += sizeOf(&out[n])
 				n++
 			}
 		}
 		var torn *source.TornError
 		switch err := r.Err(); {
-		case errors.As(err, &torn) && torn.Need > int(maxBytes):
-			maxBytes = int32(torn.Need)
+		case errors.As(err, &torn) && torn.Need > int(ask.MaxBytes):
+			ask.MaxBytes = int32(torn.Need)
 		case err != nil:
 			return nil, fmt.Errorf("read %s[%d] again: %w", f.topic, partition, err)
 		case n == before && r.NextOffset() <= at:
@@ -176,7 +183,7 @@ func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, 
 			n++
 		}
 	}
-	return out, nil
+	return out[:n], nil
 }
 
 // letterOf copies a record: the reader's memory is used again.
