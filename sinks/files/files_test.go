@@ -123,7 +123,7 @@ func write(t *testing.T, w sink.Writer, c record.Cut) {
 }
 
 // visible maps the path of every file of rows below dir to its rows.
-func visible(t *testing.T, dir string) map[string]string {
+func visible(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
@@ -145,7 +145,7 @@ func visible(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-func content(t *testing.T, name string) string {
+func content(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {

@@ -1,0 +1,2 @@
+// Package sinktest is the conformance kit of sinks.
+package sinktest
