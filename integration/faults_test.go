@@ -19,7 +19,7 @@ func TestFaults(t *testing.T) {
 		Partitions: 5, Events: 200_000, PerSecond: 1500, Evidence: 3, Limit: 6 * time.Minute,
 		Faults: harness.Faults{
 			Kills: 15, LateCommits: 3, LateLedger: 3, Terms: 2, Rests: 4, Severs: 2, Brokers: 2, BrokerStops: 1,
-			LedgerStops: 5, WriteStops: 7, CommitStops: 2, LedgerCuts: 4, LedgerLate: 1, CommitCuts: 22,
+			LedgerStops: 5, WriteStops: 5, CommitStops: 2, LedgerCuts: 4, LedgerLate: 1, CommitCuts: 22,
 		},
 	})
 }

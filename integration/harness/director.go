@@ -20,6 +20,7 @@ type director struct {
 	gate      *gate // before Kafka
 	observer  *observer
 	timeline  *timeline
+	rate      *pace
 	rest      func(ctx context.Context) error
 	done      map[string]int // faults performed, by name
 	cuts      atomic.Int64   // answers to COMMIT that were lost

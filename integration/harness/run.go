@@ -175,8 +175,8 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	}
 	r.observer = newObserver(r.db, r.truth, o.Partitions)
 	r.archive = newArchive(filepath.Join(dir, "archive"))
-	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, rest: r.rest, done: map[string]int{}}
 	r.rate = &pace{perSecond: o.PerSecond}
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, done: map[string]int{}}
 	for n := range 2 {
 		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
 			rate: r.rate, ledger: r.ledger, timeline: r.timeline, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})

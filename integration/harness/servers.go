@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluicekit/sluice/integration/stack"
@@ -59,20 +60,26 @@ func (d *director) delayLedger(ctx context.Context) error {
 	return nil
 }
 
-// stopBroker freezes Kafka past the session of all members.
+// stopBroker freezes Kafka past the session of all members, between two
+// transactions of the producers: in one under way Kafka 4.4 has once left a
+// partition out of the commit, and taken its records for those of the
+// producer's next transaction, which was aborted.
 func (d *director) stopBroker(ctx context.Context) error {
+	if err := d.freezeBroker(ctx); err != nil {
+		return err
+	}
+	d.timeline.note("the broker goes on")
+	return d.progress(ctx, time.Minute)
+}
+
+func (d *director) freezeBroker(ctx context.Context) error {
+	d.rate.quiet.Lock()
+	defer d.rate.quiet.Unlock()
 	if err := d.kafka.Pause(); err != nil {
 		return err
 	}
 	paused := d.pause(ctx, session, session+2*time.Second)
-	if err := d.kafka.Resume(); err != nil {
-		return err
-	}
-	if paused != nil {
-		return paused
-	}
-	d.timeline.note("the broker goes on")
-	return d.progress(ctx, time.Minute)
+	return errors.Join(d.kafka.Resume(), paused)
 }
 
 // sever resets all connections to Kafka, or those of all instances to the

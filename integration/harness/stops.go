@@ -31,7 +31,8 @@ func (d *director) stopAtLedger(ctx context.Context) error {
 
 // stopAtWrite freezes an instance while the first rows of a transaction are on
 // their way. They arrive when somebody else has committed the same, and the
-// instance does not learn yet that it was replaced: its heartbeats are slow.
+// instance does not learn yet that it was replaced: what the coordinator could
+// tell it by is slow.
 func (d *director) stopAtWrite(ctx context.Context) error {
 	victim, err := d.pair(ctx)
 	if err != nil {
@@ -41,9 +42,10 @@ func (d *director) stopAtWrite(ctx context.Context) error {
 	if err := d.spring(ctx, victim.db, t, "a transaction's first write"); err != nil {
 		return err
 	}
-	slow := d.gate.hold(from(victim.name, heartbeat))
+	beats, writes := d.gate.hold(from(victim.name, heartbeat)), d.gate.hold(from(victim.name, offsetCommit))
 	defer func() {
-		d.gate.disarm(slow)
+		d.gate.disarm(beats)
+		d.gate.disarm(writes)
 		d.gate.Release()
 	}()
 	if err := d.freeze(ctx, victim); err != nil {
