@@ -178,6 +178,7 @@ func (b *bench) values(t record.Type, list []sample) {
 		case isRefused && ok:
 			p.Errorf("type %s: the value %s was refused, and is at the destination", t, show(s.value))
 		case isRefused:
+			p.Logf("type %s: the value %s is refused: %s", t, show(s.value), reason)
 		case !ok:
 			p.Errorf("type %s: the row with value %s was committed and is not at the destination", t, show(s.value))
 		case !same(t, s.value, got[1]):
