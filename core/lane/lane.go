@@ -44,8 +44,9 @@ type Feed interface {
 	// Next waits for records of one of the partitions from its position at[i]
 	// on, and gives the chunk that covers it: First ≤ at[i] < Next. Partitions
 	// with until[i] ≤ at[i] are left out; until is nil for no limit. The chunk
-	// is the lane's until it calls Release. *GapError and *TruncatedError are
-	// final; with any other error nothing is lost by asking again.
+	// is the lane's until it calls Release. *GapError, *TruncatedError and
+	// *UnreadableError are final; with any other error nothing is lost by asking
+	// again.
 	Next(ctx context.Context, at, until []int64) (*Chunk, error)
 	// Start resolves where a new sink begins, per partition.
 	Start(ctx context.Context, record RecordState) ([]int64, error)

@@ -25,6 +25,11 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 				l.cause = err
 				return Event{Kind: Halted, Reason: Gap}
 			}
+			var bad *UnreadableError
+			if errors.As(err, &bad) {
+				l.cause = err
+				return Event{Kind: Halted, Reason: Unreadable}
+			}
 			return l.failure("read the bad records of", c, err)
 		}
 	}

@@ -33,6 +33,9 @@ type TruncatedError struct {
 }
 
 func (e *TruncatedError) Error() string {
+	if e.End < 0 { // where it parts from what was read is not known
+		return fmt.Sprintf("%s[%d] was cut off below the sink's position %d and written anew", e.Topic, e.Partition, e.Position)
+	}
 	return fmt.Sprintf("%s[%d] ends at %d, below the sink's position %d: records were truncated, or the topic is another one", e.Topic, e.Partition, e.End, e.Position)
 }
 
@@ -186,10 +189,14 @@ func (l *Lane) next(ctx context.Context, until []int64) (*Chunk, error) {
 func (l *Lane) unread(e *Effect, err error) Event {
 	var gap *GapError
 	var cut *TruncatedError
+	var bad *UnreadableError
 	switch {
 	case errors.As(err, &gap):
 		l.cause = err
 		return Event{Kind: Halted, Reason: Gap}
+	case errors.As(err, &bad):
+		l.cause = err
+		return Event{Kind: Halted, Reason: Unreadable}
 	case errors.As(err, &cut):
 		l.cause = err
 		return Event{Kind: Halted, Reason: Truncated}

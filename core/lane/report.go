@@ -100,4 +100,5 @@ var advice = [...]string{
 	Gap:              "they were deleted by retention or by hand; restore them, or rename the sink to start anew",
 	Truncated:        "restore the topic, or rename the sink to start anew",
 	TooLong:          "the group's record would not fit into the metadata of an offset commit; run fewer sinks in this group",
+	Unreadable:       "the batch is damaged at the broker, or too large; let another replica lead, or restore the topic, and start again",
 }

@@ -104,10 +104,11 @@ const (
 	Gap                     // retention took records that the sink has not seen
 	Truncated               // the log ends below the position
 	TooLong                 // the ledger's record would not fit
+	Unreadable              // a batch of records is damaged, or larger than what is ever held
 )
 
 var reasonTexts = [...]string{"none", "lost record", "damaged record", "other incarnation", "slots changed", "rows gone",
-	"plan changed", "undecidable", "bad record", "gap", "truncated", "record too long"}
+	"plan changed", "undecidable", "bad record", "gap", "truncated", "record too long", "unreadable"}
 
 // String names the reason in a word or two.
 func (r Reason) String() string { return reasonTexts[r] }

@@ -34,6 +34,8 @@ type loader struct {
 	high    int64
 	past    int64 // offset behind what was read last,
 	epoch   int32 // and its leader epoch: the broker is asked whether it still has that
+	triedAt int64 // where records could not be read,
+	tries   int   // and how often
 }
 
 // chunkRows is how many rows a chunk has at most: enough for the kernels to
@@ -53,11 +55,9 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 	err := l.fill(ctx, c)
 	if c.Next == c.First {
 		c.release()
-		if err != nil {
-			return nil, err
-		}
-		return nil, nil
+		return nil, l.persists(at, err)
 	}
+	l.tries = 0
 	// An error behind some records: they count, and it comes back with the
 	// next load.
 	l.next = c.Next
@@ -116,6 +116,28 @@ func (l *loader) outside(err error) error {
 	return err
 }
 
+// tooOften is how often a batch that cannot be read is fetched again: what was
+// damaged on its way comes sound the next time, what is damaged on a disk does
+// not.
+const tooOften = 5
+
+// persists makes an error of the records themselves final when it has come
+// back often enough.
+func (l *loader) persists(at int64, err error) error {
+	var bad *source.BatchError
+	var torn *source.TornError
+	if !errors.As(err, &bad) && !errors.As(err, &torn) {
+		return err
+	}
+	if l.triedAt != at {
+		l.triedAt, l.tries = at, 0
+	}
+	if l.tries++; l.tries < tooOften {
+		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
+	}
+	return &lane.UnreadableError{Topic: l.topic, Partition: l.partition, Offset: at, Err: err}
+}
+
 // fill decodes records into a chunk, until it is full or the answer is used up.
 func (l *loader) fill(ctx context.Context, c *chunk) error {
 	for c.Rows()+len(c.Bad) < chunkRows {
@@ -144,16 +166,15 @@ func (l *loader) ended(c *chunk) error {
 	l.open = false
 	err := l.reader.Err()
 	var torn *source.TornError
-	switch {
-	case errors.As(err, &torn):
+	if errors.As(err, &torn) {
 		// One batch is larger than what was asked for.
 		if need := int64(torn.Need); need > int64(l.maxBytes) && need < 1<<30 {
 			l.maxBytes = int32(need)
 			return nil
 		}
-		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
-	case err != nil:
-		return fmt.Errorf("read %s[%d]: %w", l.topic, l.partition, err)
+	}
+	if err != nil {
+		return err
 	}
 	next, epoch := l.reader.NextOffset(), l.reader.LeaderEpoch()
 	if l.reader.More() {

@@ -54,13 +54,14 @@ func (p *partition) run(ctx context.Context) {
 		c, err := p.shared.load(ctx, at)
 		var gap *lane.GapError
 		var cut *lane.TruncatedError
+		var bad *lane.UnreadableError
 		switch {
 		case ctx.Err() != nil:
 			if c != nil {
 				c.release()
 			}
 			return
-		case errors.As(err, &gap), errors.As(err, &cut):
+		case errors.As(err, &gap), errors.As(err, &cut), errors.As(err, &bad):
 			p.fail(at, err)
 		case err != nil:
 			failures++
