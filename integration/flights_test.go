@@ -32,7 +32,7 @@ import (
 // tutorial's own YAML files, into MariaDB and into files. The program is killed on the way. What is there afterwards is
 // compared with the CSV, which is read here in another way than by the command that produces it.
 func TestFlights(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	f := &flightsRun{t: t, bin: t.TempDir(), dir: t.TempDir()}
 	var truth *flightTruth
@@ -68,8 +68,11 @@ func TestFlights(t *testing.T) {
 		t.Logf("killed with %d of %d rows there", n, departed)
 	}
 	second := f.start("2")
+	var there [3]int
+	t.Cleanup(func() { t.Logf("flights, carriers and archive at the end: %d", there) })
 	f.until(ctx, second, "all rows", func() bool {
-		return f.count("SELECT COUNT(*) FROM flights") >= departed && f.count("SELECT SUM(flights) FROM carriers") >= departed && f.archived() >= len(truth.rows)
+		there = [3]int{f.count("SELECT COUNT(*) FROM flights"), f.count("SELECT SUM(flights) FROM carriers"), f.archived()}
+		return there[0] >= departed && there[1] >= departed && there[2] >= len(truth.rows)
 	})
 	if err := second.end(syscall.SIGTERM); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
@@ -262,7 +265,7 @@ func (f *flightsRun) until(ctx context.Context, l *flightsLife, what string, rea
 			f.t.Fatalf("waiting for %s: the program has ended: %v", what, l.err)
 		case <-ctx.Done():
 			f.t.Fatalf("waiting for %s: %v", what, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	f.t.Logf("%s after %.1fs", what, time.Since(began).Seconds())
