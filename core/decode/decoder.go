@@ -133,7 +133,7 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 		if f != 0 {
 			return d.refuse(dst, rows, offset, f, d.json.field())
 		}
-	} else if done, err := d.avro(ctx, dst, rows, offset, value); done || err != nil {
+	} else if done, err := d.avro(ctx, dst, rows, offset, timestampMillis, value); done || err != nil {
 		return err
 	}
 	dst.Offsets = append(dst.Offsets, offset)
@@ -184,7 +184,7 @@ func (d *Decoder) bind(dst *record.Chunk) error {
 
 // avro appends one Avro value. done: the record was bad and is noted, or was
 // skipped.
-func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset int64, value []byte) (done bool, err error) {
+func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset, stamp int64, value []byte) (done bool, err error) {
 	i := 0
 	if d.stream.options.Framing == Confluent {
 		if len(value) < 5 || value[0] != 0 {
@@ -193,7 +193,7 @@ func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset 
 		}
 		i = 5
 		if d.stream.schemas != nil {
-			if err := d.use(ctx, binary.BigEndian.Uint32(value[1:])); err != nil {
+			if err := d.use(ctx, binary.BigEndian.Uint32(value[1:]), stamp); err != nil {
 				return false, err
 			}
 			if d.last.bad != "" {
@@ -242,14 +242,14 @@ func (d *Decoder) bad(dst *record.Chunk, offset int64, reason string, outside bo
 }
 
 // use makes the program of a schema id the current one.
-func (d *Decoder) use(ctx context.Context, id uint32) error {
+func (d *Decoder) use(ctx context.Context, id uint32, stamp int64) error {
 	if d.last != nil && d.last.id == id && d.last.program != nil {
 		return nil
 	}
 	w := d.programs[id]
 	if w == nil {
 		var err error
-		if w, err = d.writer(ctx, id); err != nil {
+		if w, err = d.writer(ctx, id, stamp); err != nil {
 			return err
 		}
 	}
@@ -262,8 +262,8 @@ func (d *Decoder) use(ctx context.Context, id uint32) error {
 
 // writer asks for a schema id and compiles its schema. What is not known is
 // asked for again with every record; schemas remembers it for a while.
-func (d *Decoder) writer(ctx context.Context, id uint32) (*writer, error) {
-	n, bad, err := d.stream.schemas.get(ctx, id)
+func (d *Decoder) writer(ctx context.Context, id uint32, stamp int64) (*writer, error) {
+	n, bad, err := d.stream.schemas.get(ctx, id, stamp)
 	if err != nil {
 		return nil, err
 	}

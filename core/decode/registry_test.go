@@ -183,9 +183,10 @@ func TestUnknownID(t *testing.T) {
 	s := open(t, decode.Options{Format: decode.Avro, Registry: client(t, r.URL()), Subject: "s", Grace: time.Minute, Clock: c.Now})
 	d := decoder(t, s, "f")
 	chunk := record.NewChunk(d.Schema())
+	written := c.Now().UnixMilli()
 	appendOne := func(id uint32) error {
 		t.Helper()
-		err := d.Append(context.Background(), chunk, int64(chunk.Rows()+len(chunk.Bad)), 0, framed(id, []byte{6}))
+		err := d.Append(context.Background(), chunk, int64(chunk.Rows()+len(chunk.Bad)), written, framed(id, []byte{6}))
 		check(t, chunk)
 		return err
 	}

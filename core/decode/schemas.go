@@ -19,6 +19,10 @@ func (e *UnknownIDError) Error() string {
 	return fmt.Sprintf("the registry does not know schema id %d, first seen %s ago", e.ID, e.Since.Round(time.Second))
 }
 
+// leastSight is how long a registry is given in any case to learn of an id, also
+// one of a record that was written long ago, or says so.
+const leastSight = 2 * time.Second
+
 // How long an answer "unknown" is believed before the registry is asked again:
 // within the grace, and after it.
 const (
@@ -70,11 +74,12 @@ func (s *schemas) latest(ctx context.Context, subject string) (*node, error) {
 	return k.schema, nil
 }
 
-// get is the schema of an id, or why records of it are bad. An error may pass.
-func (s *schemas) get(ctx context.Context, id uint32) (n *node, bad string, err error) {
+// get is the schema of an id, or why a record of it that was written at a time
+// (milliseconds since 1970) is bad. An error may pass.
+func (s *schemas) get(ctx context.Context, id uint32, stamp int64) (n *node, bad string, err error) {
 	for {
 		s.mu.Lock()
-		if n, bad, err, ok := s.lookup(id); ok {
+		if n, bad, err, ok := s.lookup(id, stamp); ok {
 			s.mu.Unlock()
 			return n, bad, err
 		}
@@ -83,7 +88,7 @@ func (s *schemas) get(ctx context.Context, id uint32) (n *node, bad string, err 
 			done := make(chan struct{})
 			s.asking[id] = done
 			s.mu.Unlock()
-			return s.ask(ctx, id, done)
+			return s.ask(ctx, id, stamp, done)
 		}
 		s.mu.Unlock()
 		select {
@@ -95,7 +100,7 @@ func (s *schemas) get(ctx context.Context, id uint32) (n *node, bad string, err 
 }
 
 // lookup answers from memory, if it can. It is called with the lock held.
-func (s *schemas) lookup(id uint32) (n *node, bad string, err error, ok bool) {
+func (s *schemas) lookup(id uint32, stamp int64) (n *node, bad string, err error, ok bool) {
 	k := s.ids[id]
 	if k == nil {
 		return nil, "", nil, false
@@ -106,23 +111,31 @@ func (s *schemas) lookup(id uint32) (n *node, bad string, err error, ok bool) {
 	if k.schema == nil && k.bad == "" && !now.Before(k.until) {
 		return nil, "", nil, false
 	}
-	n, bad, err = s.say(id, k, now)
+	n, bad, err = s.say(id, k, now, stamp)
 	return n, bad, err, true
 }
 
 // say is what is known of an id as get returns it.
-func (s *schemas) say(id uint32, k *known, now time.Time) (n *node, bad string, err error) {
+func (s *schemas) say(id uint32, k *known, now time.Time, stamp int64) (n *node, bad string, err error) {
 	switch {
 	case k.schema != nil || k.bad != "":
 		return k.schema, k.bad, nil
-	case now.Sub(k.since) >= s.grace:
+	case s.over(k, now, stamp):
 		return nil, fmt.Sprintf("the registry does not know schema id %d", id), nil
 	}
 	return nil, "", &UnknownIDError{ID: id, Since: now.Sub(k.since)}
 }
 
+// over says that the grace of a record has passed. It counts from when the
+// record was written: a row of records whose ids nobody ever registers would
+// else be waited for one after another. A time in the future counts for nothing.
+func (s *schemas) over(k *known, now time.Time, stamp int64) bool {
+	seen := now.Sub(k.since)
+	return seen >= s.grace || seen >= leastSight && now.Sub(time.UnixMilli(stamp)) >= s.grace
+}
+
 // ask asks the registry and remembers its answer. Errors are not remembered.
-func (s *schemas) ask(ctx context.Context, id uint32, done chan struct{}) (n *node, bad string, err error) {
+func (s *schemas) ask(ctx context.Context, id uint32, stamp int64, done chan struct{}) (n *node, bad string, err error) {
 	k, err := s.fetch(ctx, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +156,7 @@ func (s *schemas) ask(ctx context.Context, id uint32, done chan struct{}) (n *no
 		return nil, "", err
 	}
 	s.put(id, k)
-	return s.say(id, k, now)
+	return s.say(id, k, now, stamp)
 }
 
 // put remembers an answer, and forgets the one that was least used.

@@ -37,8 +37,9 @@ type Options struct {
 	Subject  string    // whose latest version is the reader's schema, without Schema
 	Schema   []byte    // Avro: a schema file
 	Limits   Limits
-	// Grace is how long an unknown schema id may become known, from when it was
-	// first seen: one minute if zero.
+	// Grace is how long an unknown schema id may become known, from when the
+	// record was written or the id first seen, whichever is earlier, but two
+	// seconds from first sight at least: one minute if zero.
 	Grace time.Duration
 	Clock func() time.Time // time.Now if nil
 }
