@@ -25,11 +25,12 @@ func TestSource(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *stack.KafkaServer){
 		"security": sourceSecurity, "transactions": sourceTransactions, "too large metadata": sourceMetadata,
 		"static member": sourceStatic, "codes": sourceCodes, "large": sourceLarge,
-		"new topic": sourceNewTopic, "truncated": sourceTruncated,
+		"new topic": sourceNewTopic, "truncated": sourceTruncated, "recreated": sourceRecreated, "compressed": sourceCompressed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, k) })
 	}
 	t.Run("killed", func(t *testing.T) { sourceKilled(t, k) })
+	t.Run("epochs", func(t *testing.T) { sourceEpochs(t, k) })
 	t.Run("paused", func(t *testing.T) { sourcePaused(t, k) })
 }
 
@@ -397,7 +398,7 @@ func sourceLarge(t *testing.T, k *stack.KafkaServer) {
 		t.Fatal(len(got), next)
 	}
 	var ke *source.KafkaError
-	err := c.Produce(sourceLimit(t, 20*time.Second), "large", 0, []source.ProduceRecord{{Value: make([]byte, 2<<20)}})
+	err := c.Produce(sourceLimit(t, 20*time.Second), "large", 0, []source.ProduceRecord{{Value: sourceRandom(2 << 20)}})
 	if !errors.As(err, &ke) || ke.Code != 10 || ke.Retriable() {
 		t.Fatal(err)
 	}
