@@ -250,7 +250,7 @@ func wideSlot(b *bench) {
 	s := p.mustOpen()
 	w, f := p.mustClaim(s, slot(3, 3))
 	p.wantNew("the first claim", f)
-	for _, c := range []record.Cut{cutOf(3, 5, 6, 0, 0, 2, 9), cutOf(3, 6, 6, 0, 4, 9, 9), cutOf(3, 6, 100, 4, 50, 9, 10), cutOf(3, 100, 101, 50, 51, 10, 11)} {
+	for _, c := range []record.Cut{cutOf(3, 5, 6, 0, 0, 2, 9), cutOf(3, 6, 6, 0, 4, 9, 9), cutOf(3, 6, 6, 4, 8, 9, 9), cutOf(3, 6, 6, 8, 8, 9, 12), cutOf(3, 6, 100, 8, 50, 12, 13), cutOf(3, 100, 101, 50, 51, 13, 14)} {
 		token := w.mustRepeat(c, "")
 		p.check("after " + c.String())
 		w.close()

@@ -51,6 +51,7 @@ type crasher struct {
 	took      map[string]time.Duration // what a call takes, by its name
 	transfers map[string]int           // how many transfers it makes
 
+	last   string // the fault before
 	what   string // the fault that is armed, "" for none
 	where  string // the call that it waits for
 	fired  bool
@@ -102,7 +103,7 @@ func (c *crasher) tell(l *lane, story int) {
 			c.rounds++
 			c.counts[c.what]++
 		}
-		c.what = ""
+		c.last, c.what, c.fired = c.what+" at "+c.where, "", false
 		if c.r.IntN(3) > 0 {
 			c.recover(l, story)
 		}
@@ -122,9 +123,9 @@ func (c *crasher) way(l *lane, story int) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errStuck), errors.Is(err, errWrong):
-		c.Fatalf("story %s, after %s at %s: %v", c.story(story), c.what, c.where, err)
+		c.Fatalf("story %s, %s: %v", c.story(story), c.since(), err)
 	case sink.IsPermanent(err) && !errors.Is(err, errLost):
-		c.Errorf("story %s, after %s at %s: the error is marked Permanent, and there is nothing that a person could mend: %v", c.story(story), c.what, c.where, err)
+		c.Errorf("story %s, %s: the error is marked Permanent, and there is nothing that a person could mend: %v", c.story(story), c.since(), err)
 	}
 	if errors.Is(err, errLost) {
 		l.abandon()
@@ -132,6 +133,14 @@ func (c *crasher) way(l *lane, story int) error {
 	}
 	l.drop()
 	return err
+}
+
+// since says which faults struck last.
+func (c *crasher) since() string {
+	if c.fired {
+		return fmt.Sprintf("after %s at %s", c.what, c.where)
+	}
+	return "after " + c.last
 }
 
 // recover goes on without faults until a batch is in.
@@ -144,7 +153,7 @@ func (c *crasher) recover(l *lane, story int) {
 			return
 		}
 		if err != nil && time.Now().After(deadline) {
-			c.Fatalf("story %s: nothing goes on %v after the last fault: %v", c.story(story), recovery, err)
+			c.Fatalf("story %s: nothing goes on %v after %s: %v", c.story(story), recovery, c.last, err)
 		}
 		if err != nil {
 			time.Sleep(wait)

@@ -1,12 +1,16 @@
 package sinktest
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
 )
 
 // Failures runs the cases whose names begin with one of only (all without
@@ -70,3 +74,58 @@ func (r *recorder) Fatal(args ...any) { r.say(fmt.Sprint(args...)); runtime.Goex
 func (r *recorder) FailNow()          { r.say("failed"); runtime.Goexit() }
 func (r *recorder) Logf(string, ...any) {
 }
+
+// What the tests of this package look at.
+type (
+	// Story is a history that is told by hand.
+	Story struct{ h history }
+	// Proxy is the kit's proxy.
+	Proxy = proxy
+)
+
+// Same compares as the kit does.
+func Same(t record.Type, want, got any) bool { return same(t, want, got) }
+
+// Commit notes a commit and its answer.
+func (s *Story) Commit(owner int, c record.Cut, err error) { s.h.end(s.h.begin(owner, c), err) }
+
+// Judge judges rows of a partition, by their offsets.
+func (s *Story) Judge(d sink.Delivery, partition int32, offsets ...int64) []string {
+	s.h.delivery = d
+	var rows []seen
+	for _, o := range offsets {
+		rows = append(rows, seen{at: at{partition, o}})
+	}
+	return s.h.judge(rows)
+}
+
+// Lines are the keys of an example, with an asterisk where there is a comment.
+func Lines(text string) (all []string) {
+	for _, l := range lines(text) {
+		if l.commented {
+			l.path += "*"
+		}
+		all = append(all, l.path)
+	}
+	return all
+}
+
+// NewProxy makes the kit's proxy.
+func NewProxy(target string) (*Proxy, error) { return newProxy(target) }
+
+// Addr is where it listens.
+func (p *proxy) Addr() string { return p.addr() }
+
+// Close ends it.
+func (p *proxy) Close() { p.close() }
+
+// Next has a fault happen to the transfer after some, and returns when it has.
+func (p *proxy) Next(what string, after int, delay time.Duration) (hit chan struct{}) {
+	hit = make(chan struct{})
+	kinds := map[string]fault{"cut request": cutRequest, "cut within": cutWithin, "cut answer": cutAnswer, "swallow": swallow, "late": late}
+	p.arm(&armed{after: after, what: kinds[what], delay: delay, fired: sync.OnceFunc(func() { close(hit) })})
+	return hit
+}
+
+// Trip is a context that ends when it is looked at for the n-th time.
+func Trip(ctx context.Context, n int) context.Context { return newTrip(ctx, n) }

@@ -261,10 +261,14 @@ func (l *lane) next() record.Cut {
 	l.pending = nil
 	c := record.Cut{Topic: l.slot.Topic, Partition: l.slot.Partition}
 	for _, first := range l.position {
-		c.Ranges = append(c.Ranges, record.Range{First: first, Next: first + l.r.Int64N(40)})
+		next := first
+		if len(l.position) == 1 || l.r.IntN(3) > 0 { // else this partition is idle
+			next += l.r.Int64N(40)
+		}
+		c.Ranges = append(c.Ranges, record.Range{First: first, Next: next})
 	}
 	if c.Empty() {
-		c.Ranges[0].Next++
+		c.Ranges[l.r.IntN(len(c.Ranges))].Next++
 	}
 	for i, r := range c.Ranges {
 		if r.Next > r.First && l.r.IntN(3) == 0 {

@@ -257,6 +257,8 @@ func (s *methods) Commit(q *Request, r *Answer) error {
 		name += fmt.Sprint(len(a.Named))
 	case "names batches by their owner":
 		name += q.Owner
+	case "names batches by their first partition":
+		name = strings.Split(name, ") ")[0]
 	case "names batches by their first offset":
 		name = strings.Split(name, ",")[0]
 	}
