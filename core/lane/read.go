@@ -58,6 +58,9 @@ type cutting struct {
 	opened   time.Time        // when the first record was read
 	began    time.Time        // when Stage began
 	stamps   telemetry.Stamps // of the records, for the delay
+	events   telemetry.Stamps // of the events' own times
+	newest   int64            // the largest of them, microseconds; 0: none
+	timeCol  int              // the column of decoded chunks with the event's time, -1: no sink wants it
 	surveyed bool             // read for its bad records only: not to be counted
 }
 
@@ -76,6 +79,9 @@ func (t *cutting) prepare() error {
 		return fmt.Errorf("bind the fields of %s: %w", t.c.ID, err)
 	}
 	t.projector = p
+	t.timeCol = slices.IndexFunc(t.c.Have, func(w record.Want) bool {
+		return w.Path.String() == "time" && w.Type.Kind == record.Timestamp
+	})
 	t.rows = record.NewChunk(t.c.Plan.Rows())
 	if t.c.Plan.Grouped() {
 		t.grouper = t.c.Plan.NewGrouper()
@@ -88,7 +94,9 @@ func (t *cutting) prepare() error {
 func (t *cutting) reset() {
 	t.at, t.appended, t.taken, t.filtered, t.read, t.held = nil, 0, 0, 0, 0, 0
 	t.opened = time.Time{}
+	t.newest = 0
 	t.stamps.Reset()
+	t.events.Reset()
 	t.surveyed = false
 	t.bad.reset()
 	if t.grouper != nil {
@@ -431,5 +439,15 @@ func (t *cutting) count(c *Chunk, first, next int64, filtered int, known []int64
 	}
 	for _, ms := range t.rows.Times {
 		t.stamps.Add(ms * 1000)
+	}
+	if t.timeCol < 0 {
+		return
+	}
+	times := &c.Columns[t.timeCol]
+	for i, o := range c.Offsets {
+		if o >= first && o < next && !times.Null(i) {
+			t.events.Add(times.Ints[i])
+			t.newest = max(t.newest, times.Ints[i])
+		}
 	}
 }

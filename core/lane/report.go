@@ -15,11 +15,14 @@ func (l *Lane) observe(before State, e Event) {
 	case Claimed:
 		if l.state.Phase != Stopped {
 			m.SetState(telemetry.Running, "")
+			l.mark(l.state.Position)
 		}
 	case CommittedOK:
 		m.Commits.Add(1)
 		m.CommitTime.Observe(time.Since(l.cut.began))
-		m.RecordDelay.ObserveSince(&l.cut.stamps, time.Now())
+		now := time.Now()
+		m.RecordDelay.ObserveSince(&l.cut.stamps, now)
+		m.EventDelay.ObserveSince(&l.cut.events, now)
 		l.hold(0)
 	case Failed:
 		if before.Phase != Starting {
@@ -36,6 +39,9 @@ func (l *Lane) settled(e Entry) {
 		m.Committed.Add(t.taken)
 		m.Filtered.Add(t.filtered)
 		m.Dead.Add(t.bad.count())
+		if t.newest > 0 {
+			m.LastEventTime.Raise(t.newest)
+		}
 	}
 	l.since, l.commits, l.attempt, l.perm = time.Time{}, 0, 0, false
 	maps.DeleteFunc(t.judged, func(d record.Dead, _ string) bool {
@@ -43,17 +49,22 @@ func (l *Lane) settled(e Entry) {
 		return i < e.Position.Len() && d.Offset < e.Position.At(i)
 	})
 	t.reset()
+	l.mark(e.Position)
+	m.SetState(telemetry.Running, "")
+}
+
+// mark shows how far the lane is.
+func (l *Lane) mark(position Vector) {
 	high := l.c.Feed.High()
-	marks := make([]telemetry.Mark, 0, e.Position.Len())
-	for i, o := range e.Position.Offsets() {
+	marks := make([]telemetry.Mark, 0, position.Len())
+	for i, o := range position.Offsets() {
 		mark := telemetry.Mark{Partition: l.c.Claim.Partition + int32(i), Position: o, HighWatermark: -1}
 		if i < len(high) {
 			mark.HighWatermark = high[i]
 		}
 		marks = append(marks, mark)
 	}
-	m.SetMarks(marks)
-	m.SetState(telemetry.Running, "")
+	l.c.Meter.SetMarks(marks)
 }
 
 // waiting says that the lane backs off.
@@ -70,7 +81,7 @@ func (l *Lane) waiting(d time.Duration) {
 	// The first failure of a row, then at each doubling: a destination that is
 	// away for a day must not fill a disk with one line a second.
 	if l.attempt&(l.attempt-1) == 0 {
-		l.c.Log.Warn("trying again", "in", d.Round(time.Millisecond), "attempt", l.attempt, "mend", l.perm, "error", reason)
+		l.c.Log.Warn("trying again", "in", d.Round(time.Millisecond), "attempt", l.attempt, "needs_mending", l.perm, "error", reason)
 	}
 }
 

@@ -68,7 +68,7 @@ func (w *shelfWriter) Append(_ context.Context, rows *record.Chunk) (int64, erro
 			switch {
 			case c.Null(i):
 				b.WriteString("null,")
-			case c.Type.Kind == record.Int:
+			case c.Type.Kind == record.Int, c.Type.Kind == record.Timestamp:
 				fmt.Fprintf(&b, "%d,", c.Ints[i])
 			default:
 				fmt.Fprintf(&b, "%s,", c.Bytes(i))
@@ -275,13 +275,19 @@ func TestCarriesOnAfterAStop(t *testing.T) {
 		t.Run(fmt.Sprintf("slots %d", slots), func(t *testing.T) {
 			b := newBench(t, 4)
 			one, two := newShelf(), newShelf()
-			everything := plan.Spec{Fields: []plan.Field{{Name: "n", Expr: "payload.n"}}}
+			everything := plan.Spec{Fields: []plan.Field{{Name: "n", Expr: "payload.n"}, {Name: "at", Expr: "time"}}}
 			b.produce(0, 5000, 4)
 			sinks := []pipeline.Sink{b.sink("clicks", one, ofClicks), b.sink("all", two, everything)}
 			stop, metrics := b.run(sinks, slots)
 			b.wait("5000 rows", func() bool { return len(two.all()) == 5000 && len(one.all()) == 2500 })
 			stop()
 			for _, l := range metrics.Snapshot().Lanes {
+				if l.Sink == "all" && (l.LastEventTime == nil || l.LastEventTime.Year() != 2026 || l.EventDelay.Count == 0) {
+					t.Errorf("%s[%d]: newest event %v, %d delays", l.Sink, l.Partition, l.LastEventTime, l.EventDelay.Count)
+				}
+				if l.Sink == "clicks" && l.LagRecords != 0 {
+					t.Errorf("%s[%d]: lag %d", l.Sink, l.Partition, l.LagRecords)
+				}
 				if !l.AtRest() {
 					t.Errorf("%s[%d]: read %d, committed %d, filtered %d, dead %d", l.Sink, l.Partition, l.Read, l.Committed, l.Filtered, l.Dead)
 				}
