@@ -34,7 +34,7 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 		}
 	}
 	if t.bad.count() == 0 {
-		return Event{Kind: LettersWritten}
+		return Event{Kind: LettersWritten, Cut: Cut{Rows: t.surveyed && t.taken > 0}}
 	}
 	if l.c.Letters == nil {
 		l.cause = fmt.Errorf("%s has %d records for the dead letters, and on_bad_record is stop now", l.toCut(c), t.bad.count())
@@ -51,7 +51,7 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 			}
 		}
 	}
-	return Event{Kind: LettersWritten}
+	return Event{Kind: LettersWritten, Cut: Cut{Rows: t.surveyed && t.taken > 0}}
 }
 
 // post writes some bad records of one partition: the first n of list.
@@ -111,6 +111,7 @@ func (l *Lane) surveyChunk(c *Chunk, cut Cut, at, until []int64) error {
 	if _, err := t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
 		return err
 	}
+	t.taken += t.rows.Rows()
 	for _, list := range [][]record.Bad{c.Bad, t.rows.Bad} {
 		for _, b := range list {
 			// A record that is judged from outside and is not listed was fine then.
