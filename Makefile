@@ -6,6 +6,9 @@
 # make audit      vulnerabilities, insecure patterns, licences (needs their databases)
 # make up         starts Kafka, MariaDB and a schema registry on this machine until interrupted
 
+SHELL       := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+
 GO       ?= go
 FUZZTIME ?= 20s
 
