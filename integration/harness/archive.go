@@ -144,6 +144,13 @@ func (a *archive) events() int {
 	return len(a.home)
 }
 
+// files is how many were seen.
+func (a *archive) files() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.seen)
+}
+
 // place notes the range in a file's name: no two may overlap.
 func (a *archive) place(path string) error {
 	if nameParts(path) != partsOfOne {

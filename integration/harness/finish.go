@@ -298,7 +298,7 @@ func (r *run) sum() {
 	r.observer.mu.Lock()
 	r.report.Polls, r.report.Moved = r.observer.polls, r.observer.moved
 	r.observer.mu.Unlock()
-	r.report.Files = len(r.archive.seen)
+	r.report.Files = r.archive.files()
 	r.report.Whole = time.Since(r.begin)
 }
 

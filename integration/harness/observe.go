@@ -23,6 +23,7 @@ type observer struct {
 	truth      *truth
 	partitions int
 
+	turn                    sync.Mutex // held by a poll
 	events, keyed, balances sums
 
 	mu        sync.Mutex
@@ -73,6 +74,8 @@ type balance struct {
 
 // poll compares once.
 func (o *observer) poll(ctx context.Context) error {
+	o.turn.Lock()
+	defer o.turn.Unlock()
 	s, err := o.read(ctx)
 	if err != nil {
 		return fmt.Errorf("read the database: %w", err)
