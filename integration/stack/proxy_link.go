@@ -131,10 +131,10 @@ func (l *link) waitReleased(held bool, releases int) bool {
 			close(p.changed)
 			p.changed = make(chan struct{})
 		}
-		changed := p.changed
+		changed, closed := p.changed, p.closed
 		p.mu.Unlock()
 		if !wait {
-			return true
+			return !closed // what was held when the proxy closes never arrives
 		}
 		select {
 		case <-changed:
