@@ -22,6 +22,10 @@
 //
 //	an equal cut, committed again, completes the first and changes nothing else.
 //
+// The rows of a repeated cut are the same, and so is their order within a
+// partition; how partitions interleave, and where chunks end, may differ. What
+// must not differ (the blocks of a deduplicated insert) must not depend on it.
+//
 // How it does so is its Delivery: Atomic keeps the position in the same
 // transaction as the rows, Replay makes the cut the name of what it writes (a
 // deduplication token, a file name, a job name), AtLeastOnce does not.
