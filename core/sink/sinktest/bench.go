@@ -67,26 +67,40 @@ var errStuck = errors.New("the call did not return")
 
 // call makes one call of the sink and watches it.
 func (b *bench) call(ctx context.Context, name string, f func(ctx context.Context) error) error {
+	_, err := ask(ctx, b, name, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	return err
+}
+
+// ask is a call that answers something. What a call answers that did not return
+// in time is dropped.
+func ask[T any](ctx context.Context, b *bench, name string, f func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	inner := ctx
 	if b.within != nil {
 		inner, ctx = b.within(ctx)
 	}
-	mark := b.journal.mark()
-	answer := make(chan error, 1)
-	go func() { answer <- f(inner) }()
+	type answer struct {
+		value T
+		err   error
+	}
+	mark, answers := b.journal.mark(), make(chan answer, 1)
+	go func() {
+		v, err := f(inner)
+		answers <- answer{v, err}
+	}()
 	select {
-	case err := <-answer:
-		return b.hear(name, mark, err)
+	case a := <-answers:
+		return a.value, b.hear(name, mark, a.err)
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-answer:
-		return b.hear(name, mark, err)
+	case a := <-answers:
+		return a.value, b.hear(name, mark, a.err)
 	case <-time.After(patience + haste):
 		b.Errorf("%s did not return within %v after its context had ended", name, patience)
-		return errStuck
+		var none T
+		return none, errStuck
 	}
 }
 
@@ -143,11 +157,8 @@ func (b *bench) place(s *record.Schema, keys ...string) *place {
 }
 
 // open opens the sink.
-func (p *place) open(ctx context.Context) (s sink.Sink, err error) {
-	err = p.call(ctx, "Open", func(ctx context.Context) (err error) {
-		s, err = p.target.Spec.Open(ctx, p.config)
-		return err
-	})
+func (p *place) open(ctx context.Context) (sink.Sink, error) {
+	s, err := ask(ctx, p.bench, "Open", func(ctx context.Context) (sink.Sink, error) { return p.target.Spec.Open(ctx, p.config) })
 	if err == nil && s == nil {
 		p.Fatal("Open returned neither a sink nor an error")
 	}
@@ -171,20 +182,22 @@ func (p *place) mustOpen() sink.Sink {
 
 // claim claims a slot.
 func (p *place) claim(ctx context.Context, s sink.Sink, c sink.Claim) (*writer, sink.Found, error) {
-	var w sink.Writer
-	var found sink.Found
-	err := p.call(ctx, "Claim", func(ctx context.Context) (err error) {
-		w, found, err = s.Claim(ctx, c)
-		return err
+	type claimed struct {
+		w     sink.Writer
+		found sink.Found
+	}
+	got, err := ask(ctx, p.bench, "Claim", func(ctx context.Context) (g claimed, err error) {
+		g.w, g.found, err = s.Claim(ctx, c)
+		return g, err
 	})
 	if err != nil {
-		return nil, found, err
+		return nil, sink.Found{}, err
 	}
 	p.owners++
-	if n := len(found.High); n != c.Partitions {
-		p.Errorf("claim of %d partitions found High of %d: one per partition, -1 where it is not known", c.Partitions, n)
+	if n := len(got.found.High); n != c.Partitions {
+		p.Fatalf("claim of %d partitions found High of %d: one per partition, -1 where it is not known", c.Partitions, n)
 	}
-	return &writer{p: p, w: w, owner: p.owners, feed: newFeed(p.schema)}, found, nil
+	return &writer{p: p, w: got.w, owner: p.owners, feed: newFeed(p.schema)}, got.found, nil
 }
 
 // mustClaim claims a slot; the writer is closed with the test.

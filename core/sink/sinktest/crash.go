@@ -18,6 +18,9 @@ const perStory = 10
 // recovery is how long errors may go on after the last fault.
 const recovery = 30 * time.Second
 
+// arrival is how long a server may take for a request whose sender has gone.
+const arrival = 20 * time.Millisecond
+
 // kills is how many of all faults end the server.
 const kills = 3
 
@@ -36,7 +39,10 @@ func crash(b *bench) {
 		l.before, l.after = c.beforeCall, c.afterCall
 		c.tell(l, story)
 		l.end()
-		time.Sleep(time.Until(c.quiet))
+		if b.proxy != nil {
+			b.proxy.waitLate()
+			time.Sleep(arrival)
+		}
 		p.check("at the end of story " + b.story(story))
 	}
 	b.Logf("%d faults: %v", c.rounds, c.counts)
@@ -58,12 +64,11 @@ type crasher struct {
 	name   string // the call under way
 	began  time.Time
 	passed int
-	undo   func()    // ends what the fault of this call has begun
-	quiet  time.Time // nothing is under way any more then
+	undo   func() // ends what the fault of this call has begun
 }
 
 // story names a story for who wants to see it again.
-func (b *bench) story(n int) string { return fmt.Sprintf("%d (seed %d)", n, b.seed) }
+func (b *bench) story(n int) string { return fmt.Sprintf("%d (seed %d)", n, b.printed) }
 
 // calls are where faults strike; Commit more often than others.
 var calls = []string{"Open", "Claim", "Append", "Append", "Stage", "Commit", "Commit", "Commit", "Commit", "Resume"}
@@ -76,7 +81,7 @@ func (c *crasher) arm(l *lane) {
 	}
 	c.what, c.fired = kinds[c.r.IntN(len(kinds))], false
 	c.where = calls[c.r.IntN(len(calls))]
-	if c.target.Kill != nil && c.rounds*kills/max(1, c.bench.rounds) > c.counts["server killed"] {
+	if c.target.Kill != nil && c.rounds*kills/max(1, c.bench.rounds) >= c.counts["server killed"] {
 		c.what, c.where = "server killed", "Commit"
 	}
 	switch c.where { // what does not come by itself
@@ -279,9 +284,6 @@ func (c *crasher) armNetwork(cancel func()) {
 		case hit <- struct{}{}:
 		default:
 		}
-	}
-	if what == late {
-		c.quiet = time.Now().Add(2 * a.delay)
 	}
 	pause := time.Duration(c.r.Int64N(int64(20 * time.Millisecond)))
 	undo, quit, over := c.undo, make(chan struct{}), make(chan struct{})

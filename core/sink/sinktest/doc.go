@@ -35,7 +35,7 @@
 // target, never a reason to skip.
 //
 // SLUICE_SINKTEST_SEED=N repeats a run, SLUICE_SINKTEST_ROUNDS=N makes it
-// longer (200 faults if it is not set).
+// longer (200 faults if it is not set, 40 with -short).
 //
 // # What a sink must do
 //
@@ -97,6 +97,13 @@
 //
 // Every ten faults the destination is read: all rows once, none of a refused
 // batch, of an Atomic sink no batch in part.
+//
+// # What it cannot see
+//
+// Whether what was committed survives the loss of power (fsync), how fast a sink
+// is, what the options do beyond their names, a plan that changes under a pending
+// batch, and what another program does to the destination. A sink's own tests
+// are for that.
 //
 // # Memory and goroutines
 //

@@ -17,8 +17,8 @@ import (
 // any), and returns what each has reported.
 func Failures(t *testing.T, target Target, rounds int, only ...string) map[string][]string {
 	t.Helper()
-	s := settings{seed: uint64(time.Now().UnixNano()), rounds: rounds}
-	t.Logf("seed %d", s.seed)
+	s := settings{printed: uint64(time.Now().UnixNano()), rounds: rounds}
+	t.Logf("seed %d", s.printed)
 	all := map[string][]string{}
 	for _, c := range cases() {
 		if c.wanted != nil && !c.wanted(target) || !named(c.name, only) {

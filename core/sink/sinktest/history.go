@@ -102,16 +102,12 @@ func (h *history) last(position []int64) *attempt {
 	return nil
 }
 
-// ending tells what happened to attempts that end at a position.
-func (h *history) ending(position []int64) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.attempts {
-		if slices.Equal(nexts(a.cut), position) {
-			return h.batchesOf(at{a.cut.Partition, a.cut.Ranges[0].First})
-		}
-	}
-	return ""
+// ending tells what happened to attempts that end at an offset.
+func (h *history) ending(partition int32, next int64) string {
+	return h.batches(func(c record.Cut) bool {
+		i := int(partition - c.Partition)
+		return i >= 0 && i < len(c.Ranges) && c.Ranges[i].Next == next && c.Ranges[i].First < next
+	})
 }
 
 // never notes that a Resume has fenced all attempts at a cut.
@@ -236,9 +232,14 @@ func (h *history) dead(a at) bool {
 
 // batchesOf names the attempts that held a record.
 func (h *history) batchesOf(a at) string {
+	return h.batches(func(c record.Cut) bool { return c.Has(a.partition, a.offset) })
+}
+
+// batches names attempts and their outcomes, "" if there are none.
+func (h *history) batches(which func(record.Cut) bool) string {
 	var all []string
 	for _, t := range h.attempts {
-		if !t.cut.Has(a.partition, a.offset) {
+		if !which(t.cut) {
 			continue
 		}
 		text := fmt.Sprintf("%s by owner %d", ranges(t.cut), t.owner)

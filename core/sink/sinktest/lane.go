@@ -155,7 +155,7 @@ func (l *lane) judgePosition(f sink.Found, complain func(string, ...any) error) 
 	case last == nil && !slices.ContainsFunc(f.High, func(n int64) bool { return n >= 0 }):
 		return nil // nothing yet
 	case !slices.Equal(f.High, l.position):
-		return complain("position %v, and it is %v%s", f.High, l.position, h.ending(f.High))
+		return complain("position %v, and it is %v%s", f.High, l.position, l.ending(f.High))
 	case last == nil:
 		return complain("position %v, and nothing was committed", f.High)
 	case !f.Last.Equal(last.cut) || f.Last.Letters != last.cut.Letters:
@@ -163,6 +163,20 @@ func (l *lane) judgePosition(f sink.Found, complain func(string, ...any) error) 
 			f.Last, f.Last.Dead, f.Last.Letters, last.cut, last.cut.Dead, last.cut.Letters)
 	}
 	return nil
+}
+
+// ending tells of the batches that end where a claim was told, and should not
+// have been.
+func (l *lane) ending(high []int64) string {
+	l.p.history.mu.Lock()
+	defer l.p.history.mu.Unlock()
+	text := ""
+	for i, next := range high {
+		if i < len(l.position) && next != l.position[i] {
+			text += l.p.history.ending(l.slot.Partition+int32(i), next)
+		}
+	}
+	return text
 }
 
 // follow moves the position behind what others have committed.
@@ -181,7 +195,7 @@ func (l *lane) judgeMarks(f sink.Found, complain func(string, ...any) error) err
 	}
 	for i, high := range f.High {
 		if high > most[i] {
-			return complain("High %v, and no batch reaches beyond %v", f.High, most)
+			return complain("High %v, and no batch reaches beyond %v%s", f.High, most, l.ending(f.High))
 		}
 	}
 	return nil
@@ -195,11 +209,10 @@ func (l *lane) resume(ctx context.Context, r sink.Resumer) (finished bool, err e
 	c := l.pending.cut
 	a := l.p.history.begin(l.w.owner, c)
 	var out sink.Outcome
-	err = l.call("Resume", func() error {
-		return l.p.call(ctx, "Resume", func(ctx context.Context) (err error) {
-			out, err = r.Resume(ctx, c, l.pending.token)
-			return err
-		})
+	token := l.pending.token
+	err = l.call("Resume", func() (err error) {
+		out, err = ask(ctx, l.p.bench, "Resume", func(ctx context.Context) (sink.Outcome, error) { return r.Resume(ctx, c, token) })
+		return err
 	})
 	switch {
 	case err != nil:

@@ -18,7 +18,7 @@ func TestMutants(t *testing.T) {
 			d = sink.Replay
 		}
 		t.Run(bug, func(t *testing.T) {
-			said := sinktest.Failures(t, variant{d, resumes, bug}.target(t), 200, cases...)
+			said := sinktest.Failures(t, variant{d, resumes, bug, nil}.target(t), 200, cases...)
 			for _, c := range cases {
 				if len(said[c]) == 0 {
 					t.Errorf("%s does not notice a sink that %s", c, bug)
@@ -68,7 +68,7 @@ func TestMutants(t *testing.T) {
 	f(sink.Replay, "makes long tokens", "token of 78 bytes", "OneRow")
 
 	f(sink.Atomic, "marks everything refused", "refused", "Crash")
-	f(sink.Replay, "marks everything refused", "twice", "Crash")
+	f(sink.Replay, "marks everything refused", "by owner", "Crash")
 	f(sink.Atomic, "takes errors for success", "is not at the destination, though committed", "ServerAway", "Crash")
 	f(sink.Replay, "takes errors for success", "is not at the destination, though committed", "ServerAway")
 	f(sink.Atomic, "logs what it returns", "logged the error", "ServerAway", "Crash")

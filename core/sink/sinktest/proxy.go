@@ -33,6 +33,7 @@ type proxy struct {
 	mute      bool // nothing passes
 	links     map[*link]struct{}
 	transfers int // so far
+	held      int // requests that are late
 	armed     *armed
 }
 
@@ -76,6 +77,25 @@ func (p *proxy) passed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.transfers
+}
+
+func (p *proxy) hold(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held += n
+}
+
+// waitLate returns when nothing is late any more.
+func (p *proxy) waitLate() {
+	for {
+		p.mu.Lock()
+		held := p.held
+		p.mu.Unlock()
+		if held == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // setDown resets all connections, and every new one, until it is lifted.
@@ -217,6 +237,8 @@ func (p *proxy) transfer(l *link, dst *net.TCPConn, b []byte, toServer bool) boo
 	case what == cutAnswer && !toServer:
 		return false
 	case what == late:
+		p.hold(1)
+		defer p.hold(-1)
 		a.fired()
 		select {
 		case <-time.After(a.delay):

@@ -81,20 +81,26 @@ const (
 	roundsVariable = "SLUICE_SINKTEST_ROUNDS"
 )
 
-// defaultRounds is how many faults the crash test brings about.
-const defaultRounds = 200
+// How many faults the crash test brings about.
+const (
+	defaultRounds = 200
+	shortRounds   = 40 // with -short
+)
 
 // Run is the test of a sink: a failure is an error of the sink, told in
 // sentences.
 func Run(t *testing.T, target Target) {
 	t.Helper()
-	s := settings{seed: uint64(time.Now().UnixNano()), rounds: defaultRounds}
+	s := settings{printed: uint64(time.Now().UnixNano()), rounds: defaultRounds}
+	if testing.Short() {
+		s.rounds = shortRounds
+	}
 	if text := os.Getenv(seedVariable); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			t.Fatalf("%s: %v", seedVariable, err)
 		}
-		s.seed = n
+		s.printed = n
 	}
 	if text := os.Getenv(roundsVariable); text != "" {
 		n, err := strconv.Atoi(text)
@@ -103,7 +109,7 @@ func Run(t *testing.T, target Target) {
 		}
 		s.rounds = n
 	}
-	t.Logf("seed %d (%s repeats it)", s.seed, seedVariable)
+	t.Logf("seed %d (%s repeats it)", s.printed, seedVariable)
 	for _, c := range cases() {
 		if c.wanted == nil || c.wanted(target) {
 			t.Run(c.name, func(t *testing.T) { c.run(newBench(t, target, s.of(c.name))) })
@@ -113,15 +119,16 @@ func Run(t *testing.T, target Target) {
 
 // settings are what a run may vary.
 type settings struct {
-	seed   uint64
-	rounds int
+	printed uint64 // what repeats the run
+	seed    uint64 // of one case
+	rounds  int
 }
 
 // of gives every case its own course of chance, whichever cases run.
 func (s settings) of(name string) settings {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	s.seed ^= h.Sum64()
+	s.seed = s.printed ^ h.Sum64()
 	return s
 }
 

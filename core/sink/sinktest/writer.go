@@ -20,17 +20,13 @@ type writer struct {
 // append hands a chunk over, and overwrites it when the call has returned: a
 // writer that kept it has nonsense now.
 func (w *writer) append(ctx context.Context, c *record.Chunk) error {
-	err := w.p.call(ctx, "Append", func(ctx context.Context) error {
-		size, err := w.w.Append(ctx, c)
-		if err != nil {
-			return err
-		}
+	size, err := ask(ctx, w.p.bench, "Append", func(ctx context.Context) (int64, error) { return w.w.Append(ctx, c) })
+	if err == nil {
 		if c.Rows() > 0 && size <= 0 || size < w.size {
 			w.p.Errorf("Append of %d rows returned size %d, after %d: it is what the writer holds or has written since the last batch", c.Rows(), size, w.size)
 		}
 		w.size = size
-		return nil
-	})
+	}
 	if err != errStuck {
 		scribble(c)
 	}
@@ -57,11 +53,8 @@ func (w *writer) fill(ctx context.Context, c record.Cut) error {
 }
 
 // stage stages a cut.
-func (w *writer) stage(ctx context.Context, c record.Cut) (token string, err error) {
-	err = w.p.call(ctx, "Stage", func(ctx context.Context) (err error) {
-		token, err = w.w.Stage(ctx, c)
-		return err
-	})
+func (w *writer) stage(ctx context.Context, c record.Cut) (string, error) {
+	token, err := ask(ctx, w.p.bench, "Stage", func(ctx context.Context) (string, error) { return w.w.Stage(ctx, c) })
 	if len(token) > sink.MaxToken {
 		w.p.Errorf("Stage returned a token of %d bytes, at most %d fit into the ledger", len(token), sink.MaxToken)
 	}
@@ -95,8 +88,7 @@ func (w *writer) resume(ctx context.Context, c record.Cut, token string) (bool, 
 	if !ok || token == "" {
 		return false, nil
 	}
-	var out sink.Outcome
-	err := w.p.call(ctx, "Resume", func(ctx context.Context) (err error) { out, err = r.Resume(ctx, c, token); return err })
+	out, err := ask(ctx, w.p.bench, "Resume", func(ctx context.Context) (sink.Outcome, error) { return r.Resume(ctx, c, token) })
 	switch {
 	case err != nil:
 		return false, err
