@@ -78,6 +78,17 @@ func (h *history) open(position []int64) []*attempt {
 	return all
 }
 
+// applied is the open attempt that a claim has found to be in, nil if there is
+// none. Two may differ in their dead sets alone: then Last says which.
+func (h *history) applied(position []int64, f sink.Found) (found *attempt) {
+	for _, a := range h.open(position) {
+		if slices.Equal(f.High, nexts(a.cut)) && (found == nil || a.cut.Equal(f.Last)) {
+			found = a
+		}
+	}
+	return found
+}
+
 // moved is an attempt that went on from a position, nil if there is none.
 func (h *history) moved(position []int64) *attempt {
 	h.mu.Lock()

@@ -142,12 +142,9 @@ func (l *lane) judgePosition(f sink.Found, complain func(string, ...any) error) 
 	h := l.p.history
 	l.follow()
 	if !slices.Equal(f.High, l.position) {
-		for _, a := range h.open(l.position) {
-			if slices.Equal(f.High, nexts(a.cut)) { // the answer was lost, the batch was not
-				h.settle(a)
-				l.settle(a.cut)
-				break
-			}
+		if a := h.applied(l.position, f); a != nil { // the answer was lost, the batch was not
+			h.settle(a)
+			l.settle(a.cut)
 		}
 	}
 	last := h.last(l.position)
