@@ -95,6 +95,9 @@
 //	             its place if every attempt at it was Refused
 //	AtLeastOnce  another batch from the same offset
 //
+// A repeat has the same rows, in the same order within a partition; how partitions
+// interleave and where chunks end is another way each time.
+//
 // Every ten faults the destination is read: all rows once, none of a refused
 // batch, of an Atomic sink no batch in part.
 //

@@ -229,18 +229,8 @@ func (l *lane) resume(ctx context.Context, r sink.Resumer) (finished bool, err e
 // carry makes a cut, or takes the pending one, and commits it.
 func (l *lane) carry(ctx context.Context) error {
 	l.cut = l.next()
-	for i, r := range l.cut.Ranges {
-		for first := r.First; first < r.Next; {
-			next := min(r.Next, first+1+l.r.Int64N(20))
-			rows := l.w.feed.rows(l.cut, l.cut.Partition+int32(i), first, next)
-			first = next
-			if rows.Rows() == 0 {
-				continue
-			}
-			if err := l.call("Append", func() error { return l.w.append(ctx, rows) }); err != nil {
-				return err
-			}
-		}
+	if err := l.fill(ctx); err != nil {
+		return err
 	}
 	err := l.call("Stage", func() (err error) { l.token, err = l.w.stage(ctx, l.cut); return err })
 	if err != nil {
@@ -260,6 +250,33 @@ func (l *lane) carry(ctx context.Context) error {
 		return nil
 	}
 	return l.judgeCommit(err)
+}
+
+// fill appends the rows of the cut. How its partitions interleave and where
+// chunks end is by chance, so it is another way each time.
+func (l *lane) fill(ctx context.Context) error {
+	left := slices.Clone(l.cut.Ranges)
+	for {
+		var some []int
+		for i, r := range left {
+			if r.First < r.Next {
+				some = append(some, i)
+			}
+		}
+		if some == nil {
+			return nil
+		}
+		i := some[l.r.IntN(len(some))]
+		first, next := left[i].First, min(left[i].Next, left[i].First+1+l.r.Int64N(20))
+		left[i].First = next
+		rows := l.w.feed.rows(l.cut, l.cut.Partition+int32(i), first, next)
+		if rows.Rows() == 0 {
+			continue
+		}
+		if err := l.call("Append", func() error { return l.w.append(ctx, rows) }); err != nil {
+			return err
+		}
+	}
 }
 
 // next is the cut to commit: the pending one, unless every attempt at it was

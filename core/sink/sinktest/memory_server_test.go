@@ -1,6 +1,7 @@
 package sinktest_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -257,6 +258,8 @@ func (s *methods) Commit(q *Request, r *Answer) error {
 		name += fmt.Sprint(len(a.Named))
 	case "names batches by their owner":
 		name += q.Owner
+	case "names batches by the order of their rows":
+		name = fmt.Sprintf("%s%x", q.Sink, sha256.Sum256(fmt.Append(nil, q.Rows)))
 	case "names batches by their first partition":
 		name = strings.Split(name, ") ")[0]
 	case "names batches by their first offset":

@@ -50,6 +50,7 @@ func TestMutants(t *testing.T) {
 	f(sink.Replay, "names batches by their owner", "is at the destination twice", "OldOwner", "OldOwnerLater", "EqualBatchTwice", "Crash")
 	f(sink.Replay, "names batches by their first offset", "not at the destination, though committed", "WideSlot")
 	f(sink.Replay, "names batches by their first partition", "not at the destination, though committed", "WideSlot", "Crash")
+	f(sink.Replay, "names batches by the order of their rows", "is at the destination ", "Crash")
 	f(sink.Replay, "shows what is staged", "in no batch", "Invisible")
 	f(resuming, "resumes what is not there", "not at the destination, though committed", "OldOwner", "Crash")
 	f(resuming, "does not fence what it resumes", "is at the destination twice", "OldOwner", "Crash")
