@@ -328,6 +328,7 @@ func (h *holding) await(ctx, run context.Context) {
 	soon := time.NewTimer(time.Second)
 	defer soon.Stop()
 	for {
+		changed, count := false, false // what to look at
 		select {
 		case <-ctx.Done():
 			return
@@ -336,31 +337,30 @@ func (h *holding) await(ctx, run context.Context) {
 		case <-h.gen.Rebalance():
 			return
 		case <-soon.C:
-			look, done := context.WithTimeout(run, 3*time.Second)
-			if err := h.count(look); err != nil {
-				h.log.Debug("count the partitions that have a record", "error", err)
-			}
-			done()
+			count = true
 		case <-h.look:
-			look, done := context.WithTimeout(run, 3*time.Second)
-			changed := h.changed(look)
-			done()
-			if changed {
-				return
-			}
+			changed = true
 		case <-watch.C:
-			look, done := context.WithTimeout(run, 3*time.Second)
-			changed := h.changed(look)
-			err := h.count(look)
-			done()
-			if changed {
-				return
-			}
-			if err != nil {
-				h.log.Debug("count the partitions that have a record", "error", err)
-			}
+			changed, count = true, true
+		}
+		if h.inspect(run, changed, count) {
+			return
 		}
 	}
+}
+
+// inspect looks at the cluster, for a short time at most: a Kafka that hangs must
+// not delay the notice of a rebalance. True: a topic has changed.
+func (h *holding) inspect(run context.Context, changed, count bool) bool {
+	ctx, done := context.WithTimeout(run, 3*time.Second)
+	defer done()
+	changed = changed && h.changed(ctx)
+	if count {
+		if err := h.count(ctx); err != nil {
+			h.log.Debug("count the partitions that have a record", "error", err)
+		}
+	}
+	return changed
 }
 
 // suspect makes await look at the topics now.
