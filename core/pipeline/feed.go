@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sluicekit/sluice/core/lane"
@@ -14,14 +12,14 @@ import (
 // feed is one lane's view of its slot's partitions. It implements lane.Feed,
 // for one goroutine.
 type feed struct {
-	cluster *source.Cluster
-	topic   string
-	first   int32
-	parts   []*partition
-	start   Start
-	wait    chan struct{}
-	own     []*loader // per partition, made when the lane is behind
-	turn    int       // whose turn it is first, so that none starves
+	origin origin
+	topic  string
+	first  int32
+	parts  []*partition
+	start  Start
+	wait   chan struct{}
+	own    []*loader // per partition, made when the lane is behind
+	turn   int       // whose turn it is first, so that none starves
 }
 
 // Start is where a new sink begins.
@@ -41,8 +39,8 @@ func (s Start) String() string {
 	return "earliest"
 }
 
-func newFeed(cluster *source.Cluster, topic string, first int32, parts []*partition, start Start) *feed {
-	return &feed{cluster: cluster, topic: topic, first: first, parts: parts, start: start, wait: make(chan struct{}, 1), own: make([]*loader, len(parts))}
+func newFeed(o origin, topic string, first int32, parts []*partition, start Start) *feed {
+	return &feed{origin: o, topic: topic, first: first, parts: parts, start: start, wait: make(chan struct{}, 1), own: make([]*loader, len(parts))}
 }
 
 // Next implements lane.Feed.
@@ -99,7 +97,7 @@ func (f *feed) load(ctx context.Context, i int, at int64) (*lane.Chunk, error) {
 	if err != nil || c == nil {
 		return nil, err
 	}
-	f.parts[i].seen(l.high)
+	f.parts[i].seen(l.cursor.high())
 	return lend(i, c), nil
 }
 
@@ -119,7 +117,7 @@ func (f *feed) Start(ctx context.Context, record lane.RecordState) ([]int64, err
 		case f.start.Latest:
 			at = source.Latest
 		}
-		o, err := f.cluster.Offsets(ctx, f.topic, f.first+int32(i), at)
+		o, err := f.origin.Offsets(ctx, f.topic, f.first+int32(i), at)
 		if err != nil {
 			return nil, fmt.Errorf("offset of %s[%d] for start %s: %w", f.topic, f.first+int32(i), f.start, err)
 		}
@@ -128,71 +126,13 @@ func (f *feed) Start(ctx context.Context, record lane.RecordState) ([]int64, err
 	return out, nil
 }
 
-// letterBytes is how much of original records is held at once, beyond the one
-// that passes it.
-const letterBytes = 4 << 20
-
 // Raw implements lane.Feed.
 func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, error) {
-	out := make([]lane.Letter, len(offsets))
-	partition := f.first + int32(i)
-	ask := source.FetchRequest{Topic: f.topic, TopicID: f.parts[i].shared.topicID, Partition: partition, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}
-	n, size := 0, 0
-	for n < len(offsets) && size < letterBytes {
-		at := offsets[n]
-		ask.Offset = at
-		got, err := f.cluster.Fetch(ctx, ask, nil)
-		var gone *source.OutOfRangeError
-		if errors.As(err, &gone) {
-			out[n].Missing = true
-			n++
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s[%d] offset %d again: %w", f.topic, partition, at, err)
-		}
-		var r source.Reader
-		r.Reset(got, at)
-		before := n
-		for n < len(offsets) && size < letterBytes {
-			rec, ok := r.Next()
-			if !ok {
-				break
-			}
-			for n < len(offsets) && offsets[n] < rec.Offset { // compacted away since
-				out[n].Missing = true
-				n++
-			}
-			if n < len(offsets) && offsets[n] == rec.Offset {
-				out[n] = letterOf(rec)
-				size += sizeOf(&out[n])
-				n++
-			}
-		}
-		var torn *source.TornError
-		switch err := r.Err(); {
-		case errors.As(err, &torn) && torn.Need > int(ask.MaxBytes):
-			ask.MaxBytes = int32(torn.Need)
-		case err != nil:
-			return nil, fmt.Errorf("read %s[%d] again: %w", f.topic, partition, err)
-		case n == before && r.NextOffset() <= at:
-			return nil, fmt.Errorf("read %s[%d] offset %d again: nothing is there", f.topic, partition, at)
-		}
-		for n < len(offsets) && offsets[n] < r.NextOffset() {
-			out[n].Missing = true
-			n++
-		}
+	c, err := f.parts[i].lone()
+	if err != nil {
+		return nil, err
 	}
-	return out[:n], nil
-}
-
-// letterOf copies a record: the reader's memory is used again.
-func letterOf(r source.Record) lane.Letter {
-	l := lane.Letter{Timestamp: r.Timestamp, Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)}
-	for k, v := range r.Headers.All() {
-		l.Headers = append(l.Headers, lane.Header{Key: string(k), Value: slices.Clone(v)})
-	}
-	return l
+	return c.cursor.raw(ctx, offsets)
 }
 
 // High implements lane.Feed.

@@ -11,9 +11,9 @@ import (
 
 // group is a generation as the ledger needs it.
 type group struct {
-	cluster *source.Cluster
-	gen     *source.Generation
-	name    string
+	origin origin
+	gen    generation
+	name   string
 }
 
 // Commit implements ledger.Group.
@@ -45,7 +45,7 @@ func (g *group) Commit(ctx context.Context, commits []ledger.Commit) error {
 
 // Fetch implements ledger.Group.
 func (g *group) Fetch(ctx context.Context, topic string, partitions []int32) ([]ledger.Stored, error) {
-	stored, err := g.cluster.FetchOffsets(ctx, g.name, map[string][]int32{topic: partitions})
+	stored, err := g.origin.FetchOffsets(ctx, g.name, map[string][]int32{topic: partitions})
 	if err != nil {
 		return nil, err
 	}

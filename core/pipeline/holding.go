@@ -20,7 +20,7 @@ import (
 // the next rebalance.
 type holding struct {
 	*pipeline
-	gen    *source.Generation
+	gen    generation
 	writer *ledger.Writer
 	topics map[string]*heldTopic
 	epochs atomic.Pointer[map[string][]int32] // leader epochs, for the ledger's goroutine
@@ -51,9 +51,9 @@ type heldSlot struct {
 
 // hold runs the lanes of one generation. It returns when it is time to join
 // again: all that it started has ended.
-func (p *pipeline) hold(ctx context.Context, gen *source.Generation) {
+func (p *pipeline) hold(ctx context.Context, gen generation) {
 	h := &holding{pipeline: p, gen: gen, topics: map[string]*heldTopic{}, look: make(chan struct{}, 1), log: p.o.Log}
-	h.writer = ledger.NewWriter(&group{cluster: p.o.Cluster, gen: gen, name: p.o.Group}, ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
+	h.writer = ledger.NewWriter(&group{origin: p.origin, gen: gen, name: p.o.Group}, ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
 
 	// Lanes outlive a stop of the program by the time that commits in flight
 	// may take; what ends them at once is the end of the membership.
@@ -127,7 +127,7 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 func (h *holding) learn(ctx context.Context) error {
-	d, err := h.o.Cluster.Describe(ctx, h.o.Topics...)
+	d, err := h.origin.Describe(ctx, h.o.Topics...)
 	if err != nil {
 		return err
 	}
@@ -293,14 +293,14 @@ func (h *holding) loader(topic string, id int32) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loader{cluster: h.o.Cluster, topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget},
-		maxBytes: h.o.FetchBytes, maxWait: 500 * time.Millisecond, high: -1}, nil
+	c := h.origin.cursor(cursorOptions{topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect, maxBytes: h.o.FetchBytes, maxWait: 500 * time.Millisecond})
+	return &loader{topic: topic, partition: id, cursor: c, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget}}, nil
 }
 
 // lane runs one sink in one slot until it is over.
 func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan struct{}) {
 	k := h.o.Sinks[n]
-	f := newFeed(h.o.Cluster, s.slot.Topic, s.first, s.parts, k.Start)
+	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start)
 	defer f.close()
 	meter := h.o.Metrics.Lane(telemetry.LaneID{Sink: k.Config.Name, Connection: k.Config.Connection, Stream: h.o.Stream,
 		Topic: s.slot.Topic, Partition: s.first, Partitions: int(s.partitions)})
@@ -374,7 +374,7 @@ func (h *holding) suspect() {
 // changed looks whether a topic has grown or is another one: then the group
 // must share out anew.
 func (h *holding) changed(ctx context.Context) bool {
-	d, err := h.o.Cluster.Describe(ctx, h.o.Topics...)
+	d, err := h.origin.Describe(ctx, h.o.Topics...)
 	if err != nil {
 		return false // the readers notice a cluster that is away
 	}

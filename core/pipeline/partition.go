@@ -127,7 +127,7 @@ func (p *partition) evict(hurry bool) bool {
 func (p *partition) publish(at int64, c *chunk) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.high = max(p.high, p.shared.high)
+	p.high = max(p.high, p.shared.cursor.high())
 	if c == nil {
 		return
 	}

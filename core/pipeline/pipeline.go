@@ -63,13 +63,13 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.closeSinks()
-	m := source.NewMember(o.Cluster, source.MemberOptions{
+	m := p.origin.member(source.MemberOptions{
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: o.Topics,
 		Layout: p.layout, Info: p.info(), OnInfo: p.differ, Log: p.o.Log,
 	})
 	p.o.Log.Info("joining the group", "group", o.Group) // which may wait for a killed member's session to end
 	for {
-		gen, err := m.Join(ctx)
+		gen, err := m.join(ctx)
 		if ctx.Err() != nil {
 			break
 		}
@@ -91,10 +91,11 @@ func Run(ctx context.Context, o Options) error {
 
 // pipeline is a stream that runs.
 type pipeline struct {
-	o     Options
-	wants []record.Want // the union over the sinks
-	sinks []*lazySink
-	ids   []ledger.ID
+	o      Options
+	origin origin
+	wants  []record.Want // the union over the sinks
+	sinks  []*lazySink
+	ids    []ledger.ID
 
 	complained bool // layout has, since it last had an answer; it is never called twice at a time
 }
@@ -113,7 +114,7 @@ func assemble(o Options) (*pipeline, error) {
 		o.Budget = NewBudget(512 << 20)
 	}
 	o.Log = o.Log.With("stream", o.Stream)
-	p := &pipeline{o: o}
+	p := &pipeline{o: o, origin: kafka{o.Cluster}}
 	seen := map[string]bool{}
 	for _, s := range o.Sinks {
 		for _, w := range s.Plan.Wants() {
@@ -155,7 +156,7 @@ func (p *pipeline) layout(ctx context.Context) ([]source.Layout, error) {
 }
 
 func (p *pipeline) layouts(ctx context.Context) ([]source.Layout, error) {
-	d, err := p.o.Cluster.Describe(ctx, p.o.Topics...)
+	d, err := p.origin.Describe(ctx, p.o.Topics...)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (p *pipeline) records(ctx context.Context, topic string, partitions int32) 
 	for i := range all {
 		all[i] = int32(i)
 	}
-	stored, err := p.o.Cluster.FetchOffsets(ctx, p.o.Group, map[string][]int32{topic: all})
+	stored, err := p.origin.FetchOffsets(ctx, p.o.Group, map[string][]int32{topic: all})
 	if err != nil {
 		return known{}, err
 	}

@@ -1,0 +1,88 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// origin is where a stream's records come from and where its progress is kept:
+// a Kafka cluster, or files and a folder. What a cluster, a topic, a partition
+// and an offset are there, its own package says; offsets only have to ascend.
+type origin interface {
+	// Describe names the incarnation of the topics and their partitions.
+	Describe(ctx context.Context, topics ...string) (source.Description, error)
+	// Offsets resolves where a new sink starts.
+	Offsets(ctx context.Context, topic string, partition int32, at source.Position) (int64, error)
+	// FetchOffsets reads what the stream's group has stored.
+	FetchOffsets(ctx context.Context, group string, partitions map[string][]int32) ([]source.Stored, error)
+	// cursor opens nothing yet.
+	cursor(o cursorOptions) cursor
+	// member does not join yet.
+	member(o source.MemberOptions) member
+}
+
+// cursorOptions of one reader of a partition.
+type cursorOptions struct {
+	topic     string
+	topicID   [16]byte // that the positions are of
+	partition int32
+	changed   func() // told when the topic is not topicID any more
+	maxBytes  int32  // aimed at for one fetch
+	maxWait   time.Duration
+}
+
+// cursor walks over one partition, for one goroutine. Errors that are the log's
+// own are the lanes': *lane.GapError and the like.
+type cursor interface {
+	// fetch gets what comes from an offset on, or nothing within maxWait. The
+	// records before it become invalid.
+	fetch(ctx context.Context, at int64) error
+	// next is the next record of what was fetched.
+	next() (source.Record, bool)
+	// ended is asked when next has no more: the first offset that is not covered,
+	// and whether next goes on from there without a fetch.
+	ended(at int64) (next int64, more bool, err error)
+	// high is the offset behind the last record that can be read, -1 if unknown.
+	high() int64
+	// raw reads original records again, as lane.Feed.Raw; it fetches for itself.
+	raw(ctx context.Context, offsets []int64) ([]lane.Letter, error)
+}
+
+// member takes part in the stream's group.
+type member interface {
+	join(ctx context.Context) (generation, error)
+	Leave(ctx context.Context) error
+}
+
+// generation is what a member holds from one join to the next.
+type generation interface {
+	share
+	fence
+}
+
+// share is what a generation owns, and for how long.
+type share interface {
+	ID() int32
+	Slots() []source.Slot
+	Layouts() []source.Layout
+	Rebalance() <-chan struct{}
+	DrainDeadline() time.Time
+}
+
+// fence keeps a replaced member from writing.
+type fence interface {
+	Heartbeat(ctx context.Context) error
+	Commit(ctx context.Context, commits []source.OffsetCommit) error
+	End(reason error)
+	Ended() <-chan struct{}
+}
+
+// finite is an origin that may have nothing more to come.
+type finite interface {
+	// complete is the end of each partition once nothing will come behind it; nil
+	// before. The error is what could not be read, once all else was.
+	complete() (ends []int64, err error)
+}
