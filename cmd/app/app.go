@@ -88,6 +88,7 @@ func commands() []command {
 		demoCommand(),
 		runCommand(),
 		checkCommand(),
+		peekCommand(),
 		sinksCommand(),
 		describeCommand(),
 		versionCommand(),

@@ -8,13 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// table aligns columns; the last one is as long as it is.
-type table struct{ rows [][]string }
+// table aligns columns; the last one is as long as it is. widths are those of
+// a part that is printed already, and grow.
+type table struct {
+	rows   [][]string
+	widths []int
+}
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 func (t *table) write(w io.Writer) {
-	var width []int
+	width := t.widths
 	for _, r := range t.rows {
 		for i, cell := range r {
 			if i == len(width) {
@@ -23,6 +27,7 @@ func (t *table) write(w io.Writer) {
 			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}
+	t.widths = width
 	for _, r := range t.rows {
 		var b strings.Builder
 		for i, cell := range r {

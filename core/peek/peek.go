@@ -1,0 +1,264 @@
+package peek
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// Options say what to look at.
+type Options struct {
+	Cluster    *source.Cluster
+	Topics     []string
+	Partitions []int32 // of each topic; none: all
+	Events     *decode.Stream
+	Plan       *plan.Plan
+	From       From
+	Limit      int  // of rows and rejected records together (of records where the plan has an aggregate); 0: none
+	Follow     bool // do not end where the partitions end now
+
+	Show func(Record) error // a record that where selects; not called where the plan has an aggregate
+	// Groups is given the groups of all that was read, once at the end. Only a
+	// plan with an aggregate calls it, and shows rejected records by Show.
+	Groups   func(rows *record.Chunk) error
+	Progress func(Totals) // after each round of fetches; nil: nobody asks
+	Warn     func(error)  // what is odd and not in the way; nil: nobody asks
+}
+
+// From is where to begin in each partition. Of the three the first that is set counts.
+type From struct {
+	Last     int64           // so many offsets before the end
+	Offset   *int64          // at this offset
+	Position source.Position // source.Earliest, source.Latest or source.AtTime
+}
+
+// Record is one record: row Row of Rows, or, where Reason is not empty,
+// one that the plan cannot make a row of.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Time      time.Time // the record's timestamp in Kafka, UTC
+	Rows      *record.Chunk
+	Row       int
+	Reason    string // names field and cause, never the value
+}
+
+// Totals counts records. Read = Rows + Rejected + Filtered + what is not yet shown.
+type Totals struct {
+	Read, Rows, Rejected, Filtered int64
+}
+
+// Run reads until the partitions' present ends, the limit, or the end of ctx,
+// which is no error.
+func Run(ctx context.Context, o Options) (Totals, error) {
+	l := &look{o: o}
+	if o.Plan.Grouped() {
+		l.grouper = o.Plan.NewGrouper()
+	}
+	if err := l.open(ctx); err != nil {
+		return Totals{}, ended(ctx, err)
+	}
+	for {
+		if err := l.fetch(ctx); err != nil {
+			return l.totals, l.finish(ended(ctx, err))
+		}
+		done, err := l.show()
+		if err != nil {
+			return l.totals, err
+		}
+		if o.Progress != nil {
+			o.Progress(l.totals)
+		}
+		if done || ctx.Err() != nil {
+			return l.totals, l.finish(nil)
+		}
+	}
+}
+
+// ended is err, unless it only says that ctx has ended.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// look is a Run.
+type look struct {
+	o       Options
+	cursors []*cursor
+	grouper *plan.Grouper // nil without an aggregate
+	single  *record.Chunk // one row on its way into grouper
+	totals  Totals
+}
+
+// open finds the partitions and where to begin in each.
+func (l *look) open(ctx context.Context) error {
+	d, err := l.o.Cluster.Describe(ctx, l.o.Topics...)
+	if err != nil {
+		return err
+	}
+	for _, topic := range l.o.Topics {
+		t := d.Topics[topic]
+		for _, p := range l.o.Partitions {
+			if p < 0 || int(p) >= len(t.Partitions) {
+				return fmt.Errorf("topic %s has no partition %d: it has %d, from 0 on", topic, p, len(t.Partitions))
+			}
+		}
+		for p := range int32(len(t.Partitions)) {
+			if len(l.o.Partitions) > 0 && !slices.Contains(l.o.Partitions, p) {
+				continue
+			}
+			c, err := newCursor(l.o, topic, p)
+			if err != nil {
+				return err
+			}
+			l.cursors = append(l.cursors, c)
+		}
+	}
+	err = l.each(func(c *cursor) error { return c.begin(ctx, l.o.From) })
+	l.warn()
+	return err
+}
+
+// warn tells what the cursors found odd.
+func (l *look) warn() {
+	for _, c := range l.cursors {
+		if c.warning != nil && l.o.Warn != nil {
+			l.o.Warn(c.warning)
+		}
+		c.warning = nil
+	}
+}
+
+// atOnce is how many partitions are asked at a time.
+const atOnce = 8
+
+// each calls f for every cursor, a few at a time, and returns when all calls have.
+func (l *look) each(f func(*cursor) error) error {
+	var all sync.WaitGroup
+	turns := make(chan struct{}, atOnce)
+	errs := make([]error, len(l.cursors))
+	for i, c := range l.cursors {
+		turns <- struct{}{}
+		all.Go(func() {
+			errs[i] = f(c)
+			<-turns
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// fetch fills the cursors that have nothing left.
+func (l *look) fetch(ctx context.Context) error {
+	wait := 500 * time.Millisecond // of a whole round
+	if n := len(l.cursors); n > atOnce {
+		wait = wait * atOnce / time.Duration(n)
+	}
+	err := l.each(func(c *cursor) error {
+		if c.has() || c.ended && !l.o.Follow {
+			return nil
+		}
+		return c.fetch(ctx, max(wait, 5*time.Millisecond))
+	})
+	l.warn()
+	return err
+}
+
+// show shows what the cursors hold, the oldest first, up to where one of them
+// has to be filled again. It reports whether all is shown.
+func (l *look) show() (done bool, err error) {
+	for {
+		var first *cursor
+		waits := false // for a cursor that may still bring something older
+		for _, c := range l.cursors {
+			switch {
+			case c.has():
+				if first == nil || c.time() < first.time() {
+					first = c
+				}
+			case !c.ended:
+				waits = true
+			}
+		}
+		if first == nil {
+			l.count()
+			return !waits && !l.o.Follow, nil
+		}
+		if waits {
+			l.count()
+			return false, nil
+		}
+		if err := l.one(first); err != nil {
+			return false, err
+		}
+		if l.full() {
+			l.count()
+			return true, nil
+		}
+	}
+}
+
+// one shows the next record of a cursor.
+func (l *look) one(c *cursor) error {
+	r := c.take()
+	if r.Reason != "" {
+		l.totals.Rejected++
+		return l.o.Show(r)
+	}
+	l.totals.Rows++
+	if l.grouper == nil {
+		return l.o.Show(r)
+	}
+	return l.group(r)
+}
+
+// group adds one row to the groups.
+func (l *look) group(r Record) error {
+	if l.single == nil {
+		l.single = record.NewChunk(r.Rows.Schema)
+	}
+	one := l.single
+	one.Reset()
+	one.Partition, one.First, one.Next = r.Partition, r.Offset, r.Offset+1
+	one.Offsets, one.Times = append(one.Offsets, r.Offset), append(one.Times, r.Rows.Times[r.Row])
+	for i := range one.Columns {
+		one.Columns[i].AppendFrom(&r.Rows.Columns[i], r.Row)
+	}
+	return l.grouper.Add(one)
+}
+
+func (l *look) full() bool {
+	return l.o.Limit > 0 && l.totals.Rows+l.totals.Rejected >= int64(l.o.Limit)
+}
+
+// count brings the totals up to date.
+func (l *look) count() {
+	l.totals.Read, l.totals.Filtered = 0, 0
+	for _, c := range l.cursors {
+		l.totals.Read += c.read
+		l.totals.Filtered += c.filtered
+	}
+}
+
+// finish shows the groups.
+func (l *look) finish(err error) error {
+	if err != nil || l.grouper == nil || l.grouper.Groups() == 0 {
+		return err
+	}
+	rows := record.NewChunk(l.o.Plan.Schema())
+	if err := l.grouper.Emit(rows); err != nil {
+		return err
+	}
+	return l.o.Groups(rows)
+}
