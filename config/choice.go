@@ -57,20 +57,26 @@ func (OnBadRecord) later() []string   { return nil }
 // OnGap is what a sink does when records that it has not written are gone.
 type OnGap string
 
-// StopOnGap stops the sink and names what is missing.
-const StopOnGap OnGap = "stop"
+// What can be done about a gap.
+const (
+	StopOnGap OnGap = "stop"            // stop the sink, and name what is missing
+	SkipGap   OnGap = "skip_and_record" // go on behind it, and log and count what is missing
+)
 
-func (OnGap) choices() []string { return []string{string(StopOnGap)} }
-func (OnGap) later() []string   { return []string{"skip_and_record"} }
+func (OnGap) choices() []string { return []string{string(StopOnGap), string(SkipGap)} }
+func (OnGap) later() []string   { return nil }
 
 // OnReset is what a sink does when its topic was re-created.
 type OnReset string
 
-// StopOnReset stops the sink.
-const StopOnReset OnReset = "stop"
+// What can be done about a topic that was re-created.
+const (
+	StopOnReset    OnReset = "stop"            // stop the sink
+	NewIncarnation OnReset = "new_incarnation" // go on at the beginning of the new topic
+)
 
-func (OnReset) choices() []string { return []string{string(StopOnReset)} }
-func (OnReset) later() []string   { return []string{"new_incarnation"} }
+func (OnReset) choices() []string { return []string{string(StopOnReset), string(NewIncarnation)} }
+func (OnReset) later() []string   { return nil }
 
 // delivery is the option of that name: a sink may only be weakened.
 type delivery string

@@ -34,7 +34,7 @@ func (l *Lane) deads(list []record.Dead) DeadSet {
 }
 
 func (l *Lane) toLedger(e Entry) ledger.Entry {
-	out := ledger.Entry{Sink: ledger.SinkID(l.c.ID), Incarnation: l.c.Claim.Incarnation, Plan: e.Plan, Position: e.Position.Offsets(), Wrote: e.Wrote}
+	out := ledger.Entry{Sink: ledger.SinkID(l.c.ID), Incarnation: l.c.Claim.Incarnation, Plan: e.Plan, Position: e.Position.Offsets(), Wrote: e.Wrote, Renewed: e.Renewed}
 	if e.Pending {
 		out.Pending = &ledger.Pending{Next: e.Cut.Next.Offsets(), Since: l.since, Token: e.Token}
 		for _, d := range e.Cut.Dead.List() {
@@ -48,7 +48,7 @@ func (l *Lane) fromLedger(e *ledger.Entry) Entry {
 	if e == nil {
 		return Entry{}
 	}
-	out := Entry{Exists: true, Position: Vec(e.Position...), Wrote: e.Wrote, Plan: e.Plan}
+	out := Entry{Exists: true, Position: Vec(e.Position...), Wrote: e.Wrote, Renewed: e.Renewed, Plan: e.Plan}
 	// A slot that has grown since: what is new has no position yet.
 	if n := l.c.Claim.Partitions; out.Position.Len() < n {
 		more := make([]int64, n)

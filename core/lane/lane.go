@@ -24,6 +24,8 @@ type Config struct {
 	Timeout  time.Duration // the longest attempt to commit
 	Session  time.Duration // of the group: the first attempt to commit is shorter
 	Letters  DeadLetters   // nil: on_bad_record is stop
+	SkipGaps bool          // on_gap: skip_and_record
+	NewTopic bool          // on_topic_reset: new_incarnation
 
 	Feed   Feed
 	Book   Book
@@ -124,6 +126,7 @@ type Lane struct {
 	tried   Vector    // Atomic: end of the cut whose commit got no answer
 	perm    bool      // the last failure is one that a person must mend
 	commits int       // attempts to commit the open cut
+	skipped int       // offsets that are gone, and not counted yet
 }
 
 // Run carries the sink through the slot until ctx ends (at once), or revoke is
@@ -132,7 +135,7 @@ type Lane struct {
 // of the two.
 func Run(ctx context.Context, c Config, revoke <-chan struct{}) error {
 	l := &Lane{c: c}
-	l.state = State{Delivery: c.Delivery, Plan: c.Plan.Fingerprint(), Letters: c.Letters != nil}
+	l.state = State{Delivery: c.Delivery, Plan: c.Plan.Fingerprint(), Letters: c.Letters != nil, SkipGaps: c.SkipGaps, NewTopic: c.NewTopic}
 	l.cut.init(&l.c)
 	defer l.closeWriter()
 	return l.run(ctx, revoke)
@@ -142,6 +145,9 @@ func (l *Lane) run(ctx context.Context, revoke <-chan struct{}) error {
 	event := Event{Kind: Loaded, Record: l.c.Record, Entry: l.fromLedger(l.c.Entry)}
 	if e := l.c.Entry; e != nil && e.Pending != nil {
 		l.since = e.Pending.Since
+	}
+	if l.c.Record == Replaced && l.c.NewTopic {
+		l.renewed()
 	}
 	for {
 		var ask *Effect

@@ -23,7 +23,7 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 			var gap *GapError
 			if errors.As(err, &gap) {
 				l.cause = err
-				return Event{Kind: Halted, Reason: Gap}
+				return Event{Kind: Halted, Reason: Gap, Cut: Cut{Next: l.behind(c.First, gap)}}
 			}
 			var bad *UnreadableError
 			if errors.As(err, &bad) {

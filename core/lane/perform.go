@@ -93,7 +93,7 @@ func (l *Lane) judgeAnswer(f Found) {
 
 func (l *Lane) resolve(ctx context.Context) Event {
 	record := l.c.Record
-	if l.state.Entered {
+	if l.state.Entered || l.state.Renewed {
 		record = Grown // what has no position yet in a known slot is new, and begins at its beginning
 	}
 	start, err := l.c.Feed.Start(ctx, record)

@@ -134,6 +134,9 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 			break
 		}
 		if err != nil {
+			if !e.Fixed && Vec(t.at...) != e.Cut.First && isFinal(err) {
+				break // what was read before it is committed first
+			}
 			return l.unread(e, err)
 		}
 		halt, event := l.take(ctx, e, chunk, until, &dead)
@@ -201,7 +204,7 @@ func (l *Lane) unread(e *Effect, err error) Event {
 	switch {
 	case errors.As(err, &gap):
 		l.cause = err
-		return Event{Kind: Halted, Reason: Gap}
+		return Event{Kind: Halted, Reason: Gap, Cut: Cut{Next: l.behind(e.Cut.First, gap)}}
 	case errors.As(err, &bad):
 		l.cause = err
 		return Event{Kind: Halted, Reason: Unreadable}
@@ -210,6 +213,23 @@ func (l *Lane) unread(e *Effect, err error) Event {
 		return Event{Kind: Halted, Reason: Truncated}
 	}
 	return l.failure("read", e.Cut, err)
+}
+
+// isFinal says that asking again gives the same error.
+func isFinal(err error) bool {
+	var gap *GapError
+	var cut *TruncatedError
+	var bad *UnreadableError
+	return errors.As(err, &gap) || errors.As(err, &cut) || errors.As(err, &bad)
+}
+
+// behind is the position behind a gap.
+func (l *Lane) behind(first Vector, gap *GapError) Vector {
+	at := first.Offsets()
+	if i := int(gap.Partition - l.c.Claim.Partition); i >= 0 && i < len(at) {
+		at[i] = max(at[i], gap.Next)
+	}
+	return Vec(at...)
 }
 
 // take projects a chunk and hands its rows to the writer. halt: the cut must

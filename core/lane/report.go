@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/core/telemetry"
 )
 
@@ -28,7 +29,62 @@ func (l *Lane) observe(before State, e Event) {
 		if before.Phase != Starting {
 			m.Retries.Add(1)
 		}
+		if l.c.Delivery == sink.Atomic {
+			l.skipped = 0 // the destination's row has not moved: the gap is met again
+		}
+	case Halted:
+		if e.Reason == Gap && l.state.SkipGaps && l.state.Phase != Stopped && l.state.Phase != Over {
+			l.skipping(before)
+		}
+	case Saved:
+		l.countSkipped()
 	}
+}
+
+// skipping says what is left out because it is gone.
+func (l *Lane) skipping(before State) {
+	cause := l.cause
+	l.cause = nil
+	if before.Phase == Lettering {
+		l.c.Log.Warn("gap: dead letters of a batch may be missing, since its records are gone", "batch", l.toCut(before.Cut).String(), "detail", cause)
+		return
+	}
+	past := l.state.Position
+	if l.state.Open {
+		past = l.state.Cut.Next
+	}
+	missing := Cut{First: before.Position, Next: past}
+	l.skipped = 0
+	for i := range missing.Next.Len() {
+		l.skipped += int(missing.Next.At(i) - missing.First.At(i))
+	}
+	doubt := ""
+	if before.Open && before.Unknown {
+		doubt = l.toCut(before.Cut).String()
+	}
+	l.c.Log.Warn("gap: records are skipped", "reason", Gap.String(), "skipped", l.toCut(missing).String(), "offsets", l.skipped,
+		"pending_given_up", doubt, "detail", cause)
+}
+
+// countSkipped counts what is skipped once that is durable.
+func (l *Lane) countSkipped() {
+	l.c.Meter.Read.Add(l.skipped)
+	l.c.Meter.Skipped.Add(l.skipped)
+	l.skipped = 0
+}
+
+// renewed says what becomes of the topic that was there before.
+func (l *Lane) renewed() {
+	e := l.c.Entry
+	if e == nil {
+		return
+	}
+	pending := ""
+	if e.Pending != nil {
+		pending = Vec(e.Pending.Next...).String()
+	}
+	l.c.Log.Warn("the topic was created again: going on at its beginning; what the old one held from the old position on was not read",
+		"old_incarnation", e.Incarnation, "old_position", Vec(e.Position...).String(), "pending_up_to", pending, "incarnation", l.c.Claim.Incarnation)
 }
 
 // settled keeps the books when a position has moved.
@@ -43,6 +99,7 @@ func (l *Lane) settled(e Entry) {
 			m.LastEventTime.Raise(t.newest)
 		}
 	}
+	l.countSkipped()
 	l.since, l.commits, l.attempt, l.perm = time.Time{}, 0, 0, false
 	maps.DeleteFunc(t.judged, func(d record.Dead, _ string) bool {
 		i := int(d.Partition - l.c.Claim.Partition)

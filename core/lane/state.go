@@ -8,12 +8,15 @@ type State struct {
 	Resumes  bool    // the writer implements sink.Resumer
 	Plan     [8]byte // fingerprint of the plan that runs now
 	Letters  bool    // on_bad_record: dead_letter
+	SkipGaps bool    // on_gap: skip_and_record
+	NewTopic bool    // on_topic_reset: new_incarnation
 
 	Phase    Phase
 	Record   RecordState
 	Entered  bool   // the ledger holds an entry of this sink
 	Unsaved  bool   // Position was resolved and is not in the ledger yet
 	Wrote    bool   // the destination has had rows of this slot
+	Renewed  bool   // a decision: go on in this incarnation, whatever traces others have left
 	Position Vector // everything below is at the sink, filtered, or dead-lettered
 
 	Cut     Cut     // the cut under way; Open says whether there is one
@@ -72,7 +75,7 @@ const (
 	Grown                       // no record, and the partitions are newer than the records
 	Lost                        // no record, though other slots have one
 	Damaged                     // a part of the record is missing or foreign
-	Replaced                    // a record of another incarnation of the topic
+	Replaced                    // the record, or the sink's entry in it, is of another incarnation of the topic
 	Resized                     // a record under another slot width
 )
 
@@ -81,6 +84,7 @@ type Entry struct {
 	Exists   bool
 	Position Vector
 	Wrote    bool
+	Renewed  bool
 	Plan     [8]byte
 	Pending  bool
 	Cut      Cut // if Pending: Next and Dead
@@ -126,7 +130,7 @@ const (
 	LedgerFull                      // the Store would not fit; nothing was sent
 	Resumed                         // Outcome
 	Filled                          // Cut: all its rows were appended
-	Halted                          // Reason: the reader met a gap, a truncation, a bad record
+	Halted                          // Reason: the reader met a gap, a truncation, a bad record; Cut.Next: where a gap ends
 	StagedOK                        // Token
 	Alive                           // the heartbeat was answered 0 or 27
 	Silent                          // the heartbeat was not

@@ -23,6 +23,9 @@ func Step(s State, e Event) (State, []Effect) {
 	case LedgerFull:
 		return stop(s, TooLong)
 	case Halted:
+		if e.Reason == Gap && s.SkipGaps {
+			return skip(s, e.Cut.Next)
+		}
 		return halted(s, e.Reason)
 	}
 	switch {
@@ -72,14 +75,20 @@ func loaded(s State, e Event) (State, []Effect) {
 	s.Record = e.Record
 	switch e.Record {
 	case Replaced:
-		return stop(s, OtherIncarnation)
+		if !s.NewTopic {
+			return stop(s, OtherIncarnation)
+		}
+		// The entry counts offsets of records that are gone, and so does what is
+		// pending in it: nobody can repeat that. The sink is new to this topic.
+		s.Renewed = e.Entry.Exists
+		return claim(s)
 	case Resized:
 		return stop(s, SlotsChanged)
 	case Damaged:
 		return stop(s, DamagedRecord)
 	}
 	if e.Entry.Exists {
-		s.Entered, s.Wrote, s.Position = true, e.Entry.Wrote, e.Entry.Position
+		s.Entered, s.Wrote, s.Renewed, s.Position = true, e.Entry.Wrote, e.Entry.Renewed, e.Entry.Position
 		if e.Entry.Pending && s.Delivery == sink.Replay {
 			// Whoever stored this intent may have tried to commit it.
 			s.Cut, s.Open, s.Stored, s.Unknown, s.Token = e.Entry.Cut, true, true, true, e.Entry.Token
@@ -100,15 +109,19 @@ func claim(s State) (State, []Effect) {
 
 func claimed(s State, f Found) (State, []Effect) {
 	s.Resumes = f.Resumes
-	if f.Other {
-		return stop(s, OtherIncarnation)
+	moved := s.Renewed && !s.Entered // its entry was of another incarnation: it has written nothing in this one
+	if f.Other && !s.Renewed {
+		if !s.NewTopic {
+			return stop(s, OtherIncarnation)
+		}
+		s.Renewed = true
 	}
 	switch {
 	case s.Delivery == sink.Atomic:
 		return claimedAtomic(s, f)
 	case s.Delivery == sink.Replay && s.Entered && s.Wrote && f.State == sink.Empty:
 		return stop(s, RowsGone)
-	case s.Delivery == sink.Replay && !s.Entered && (f.State == sink.NoMark || f.High.Any()):
+	case s.Delivery == sink.Replay && !s.Entered && (f.State == sink.NoMark && !moved || f.High.Any()):
 		// The ledger does not know this sink, and the destination is not
 		// provably new to this slot. Its marks are no start: a half-applied cut
 		// has a mark above its holes. That the slot has a record proves nothing:
@@ -330,6 +343,36 @@ func halted(s State, r Reason) (State, []Effect) {
 	return stop(s, r)
 }
 
+// skip moves past records that are gone. past is where the gap ends, and for
+// all other partitions where the reading began.
+func skip(s State, past Vector) (State, []Effect) {
+	if s.Phase == Lettering {
+		// The rows are in. Which of the records that are gone had letters nobody
+		// can find out any more.
+		return settle(s)
+	}
+	if !s.Open && s.Delivery == sink.Atomic {
+		// The destination's row is the position: a batch without rows moves it.
+		s.Cut, s.Open = Cut{First: s.Position, Next: past}, true
+		s.Phase = Staging
+		return s, []Effect{{Kind: Stage, Cut: s.Cut}}
+	}
+	pending := s.Open
+	if pending && s.Unknown {
+		// It cannot be repeated, and may be at the destination: what is left of
+		// it would be doubled. All of it is given up.
+		past = past.above(s.Cut.Next)
+	}
+	s = drop(s)
+	s.Position, s.Unsaved = past.Or(s.Position), true
+	s.Judged = s.Judged.From(s.Position)
+	if !pending {
+		return read(s)
+	}
+	s, effects := claim(s) // what was read of it must not be in the next batch
+	return s, append([]Effect{{Kind: Close}}, effects...)
+}
+
 func stop(s State, r Reason) (State, []Effect) {
 	if s.Revoked {
 		return over(s) // the next owner comes to the same end, and stays to say so
@@ -360,5 +403,5 @@ func (c Cut) identity() Cut {
 
 // entry is what the ledger should say of this sink while nothing is pending.
 func (s State) entry() Entry {
-	return Entry{Exists: true, Position: s.Position, Wrote: s.Wrote, Plan: s.Plan}
+	return Entry{Exists: true, Position: s.Position, Wrote: s.Wrote, Renewed: s.Renewed, Plan: s.Plan}
 }

@@ -76,6 +76,15 @@ func (v Vector) Below(o Vector) bool {
 	return false
 }
 
+// above is the higher offset of each partition; one that only v has is v's.
+func (v Vector) above(o Vector) Vector {
+	out := v.Offsets()
+	for i := range min(v.Len(), o.Len()) {
+		out[i] = max(out[i], o.At(i))
+	}
+	return Vec(out...)
+}
+
 // covers says that every offset of o is known to v, and not above v's.
 func (v Vector) covers(o Vector) bool {
 	for i := range o.Len() {

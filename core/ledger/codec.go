@@ -47,6 +47,7 @@ const (
 	flagShorter     // Next is shorter than Position
 	flagPlan        // Plan is not zero
 	flagWrote
+	flagRenewed
 	flagAll = 1<<iota - 1
 )
 
@@ -84,6 +85,9 @@ func appendEntry(b []byte, e *Entry, incarnation string, first int32, base []int
 	}
 	if e.Wrote {
 		flags |= flagWrote
+	}
+	if e.Renewed {
+		flags |= flagRenewed
 	}
 	if p := e.Pending; p != nil {
 		flags |= flagPending

@@ -146,6 +146,7 @@ func (d *decoder) entry(r *Record, base []int64) Entry {
 		d.fail("an entry has unknown flags")
 	}
 	e.Wrote = flags&flagWrote != 0
+	e.Renewed = flags&flagRenewed != 0
 	if flags&flagIncarnation != 0 {
 		e.Incarnation = d.incarnation()
 	}

@@ -43,6 +43,9 @@ type Entry struct {
 	// Wrote: the destination has had rows of this slot, so an empty one has lost
 	// them.
 	Wrote bool
+	// Renewed: it was decided that the sink goes on in this incarnation, although
+	// the destination has traces of others.
+	Renewed bool
 	// Position is the next offset per partition of the slot; -1: not known (the
 	// partition is new, or the sink has not started there).
 	Position []int64

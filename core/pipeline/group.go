@@ -65,12 +65,13 @@ type book struct {
 	slot    *heldSlot
 }
 
-// Put stores an entry; the first of a slot makes its record. A record is never
-// made without an entry: an empty one would make every sink look new.
+// Put stores an entry; the first of a slot, or of a new incarnation, makes its
+// record. A record is never made without an entry: an empty one would make every
+// sink look new.
 func (b *book) Put(ctx context.Context, e ledger.Entry) error {
 	w := b.holding.writer
 	b.slot.book.Lock()
-	if w.State(b.slot.slot).Presence == ledger.Missing {
+	if st := w.State(b.slot.slot); st.Presence == ledger.Missing || st.Presence == ledger.Present && st.Incarnation != b.slot.topic.incarnation {
 		defer b.slot.book.Unlock()
 		return w.Create(ctx, b.slot.slot, b.holding.header(b.slot), []ledger.Entry{e})
 	}

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -141,11 +140,12 @@ func (h *holding) learn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		k, err := h.records(ctx, name, int32(len(t.Partitions)))
+		incarnation := incarnationOf(d, t)
+		k, err := h.records(ctx, name, incarnation, int32(len(t.Partitions)))
 		if err != nil {
 			return err
 		}
-		ht := &heldTopic{id: t.ID, incarnation: d.ClusterID + "/" + hex.EncodeToString(t.ID[:]), layout: layouts[name], known: k}
+		ht := &heldTopic{id: t.ID, incarnation: incarnation, layout: layouts[name], known: k}
 		ht.prefix.Store(k.prefix)
 		for _, part := range t.Partitions {
 			epochs[name] = append(epochs[name], part.LeaderEpoch)
@@ -311,13 +311,27 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
 		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k),
 		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: h.o.Budget, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
+		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic,
 	}
 	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {
 		c.Entry = &e
+		c.Record, c.Notice = ofEntry(s, e)
 	}
 	if err := lane.Run(ctx, c, revoke); err != nil {
 		log.Debug("lane ended", "error", err)
 	}
+}
+
+// ofEntry is what the slot's record means to a sink that has an entry in it: of
+// several sinks in one record some may have gone on in a new incarnation already.
+func ofEntry(s *heldSlot, e ledger.Entry) (lane.RecordState, string) {
+	switch {
+	case s.record != lane.Present && s.record != lane.Replaced:
+		return s.record, s.notice
+	case e.Incarnation != s.topic.incarnation:
+		return lane.Replaced, fmt.Sprintf("the group's record is of incarnation %s, the topic is %s", e.Incarnation, s.topic.incarnation)
+	}
+	return lane.Present, ""
 }
 
 // await returns when it is time to give the slots up.
@@ -387,7 +401,7 @@ func (h *holding) changed(ctx context.Context) bool {
 		if held.layout.Width == 0 {
 			continue // the leader does not run this topic: a rolling change, or a mistake that OnInfo reports
 		}
-		if int32(len(t.Partitions)) != held.layout.Partitions || d.ClusterID+"/"+hex.EncodeToString(t.ID[:]) != held.incarnation {
+		if int32(len(t.Partitions)) != held.layout.Partitions || incarnationOf(d, t) != held.incarnation {
 			h.log.Info("topic has changed, joining again", "topic", name, "partitions", len(t.Partitions))
 			return true
 		}
@@ -398,7 +412,7 @@ func (h *holding) changed(ctx context.Context) bool {
 // count brings the records' partition counts up to date.
 func (h *holding) count(ctx context.Context) error {
 	for name, t := range h.topics {
-		k, err := h.records(ctx, name, t.layout.Partitions)
+		k, err := h.records(ctx, name, t.incarnation, t.layout.Partitions)
 		if err != nil {
 			return err
 		}

@@ -267,3 +267,62 @@ func (b *bench) recreate() {
 	}
 	b.client = b.newClient() // the old one knows the old topic's id
 }
+
+// on_gap: skip_and_record goes on behind what retention took, says and counts
+// what that was, once, and not again at the next start.
+func TestAGapIsSkippedAndRecorded(t *testing.T) {
+	b := newBench(t, 1)
+	s := newShelf()
+	b.produce(0, 100, 1)
+	k := b.sink("clicks", s, ofClicks)
+	k.SkipGaps = true
+	sinks := []pipeline.Sink{k}
+	stop, _ := b.run(sinks, 0)
+	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
+	stop()
+	b.produce(100, 300, 1)
+	b.deleteRecords(200)
+	stop, m := b.run(sinks, 0)
+	b.wait("the rows behind the gap", func() bool { return len(s.all()) == 100 })
+	b.wait("the books", func() bool {
+		l := m.Snapshot().Lanes[0]
+		return l.Skipped == 100 && l.Read == 200 && l.AtRest()
+	})
+	stop()
+	b.produce(300, 400, 1)
+	stop, m = b.run(sinks, 0)
+	defer stop()
+	b.wait("all rows", func() bool { return len(s.all()) == 150 })
+	if l := m.Snapshot().Lanes[0]; l.Skipped != 0 {
+		t.Errorf("the next start skips %d more", l.Skipped)
+	}
+}
+
+// on_topic_reset: new_incarnation goes on at the beginning of the new topic,
+// whether that is shorter or longer than the position in the old one.
+func TestARecreatedTopicGoesOn(t *testing.T) {
+	for _, n := range []int{40, 400} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			b := newBench(t, 1)
+			s, other := newShelf(), newShelf()
+			b.produce(0, 100, 1)
+			k := b.sink("clicks", s, ofClicks)
+			k.NewTopic = true
+			sinks := []pipeline.Sink{k, b.sink("stays", other, ofClicks)}
+			stop, _ := b.run(sinks, 0)
+			b.wait("50 rows each", func() bool { return len(s.all()) == 50 && len(other.all()) == 50 })
+			stop()
+			b.recreate()
+			b.produce(1000, 1000+n, 1)
+			for range 2 {
+				stop, m := b.run(sinks, 0)
+				b.wantStop(m, "other incarnation")
+				b.wait("the rows of the new topic", func() bool { return len(s.all()) == 50+n/2 })
+				stop()
+			}
+			if got := len(other.all()); got != 50 {
+				t.Errorf("the sink that stops has %d rows, want 50", got)
+			}
+		})
+	}
+}

@@ -49,6 +49,8 @@ type Sink struct {
 	Batch      sink.Batch
 	Start      Start
 	DeadLetter bool // on_bad_record: dead_letter
+	SkipGaps   bool // on_gap: skip_and_record
+	NewTopic   bool // on_topic_reset: new_incarnation
 }
 
 // drainTime is how long a stop waits for commits in flight. Abandoning them is
@@ -167,7 +169,7 @@ func (p *pipeline) layouts(ctx context.Context) ([]source.Layout, error) {
 			return nil, err
 		}
 		n := int32(len(t.Partitions))
-		known, err := p.records(ctx, name, n)
+		known, err := p.records(ctx, name, incarnationOf(d, t), n)
 		if err != nil {
 			return nil, err
 		}
@@ -187,6 +189,12 @@ func topicOf(d source.Description, name string) (source.TopicDescription, error)
 	return source.TopicDescription{}, fmt.Errorf("topic %s: no such topic", name)
 }
 
+// incarnationOf names a topic as it is now: one that is created again, and one
+// of the same name in another cluster, have another.
+func incarnationOf(d source.Description, t source.TopicDescription) string {
+	return d.ClusterID + "/" + hex.EncodeToString(t.ID[:])
+}
+
 func widthOf(partitions int32, slots int) int32 {
 	if slots <= 0 {
 		return 1
@@ -196,14 +204,16 @@ func widthOf(partitions int32, slots int) int32 {
 
 // known is what the group's records say of a topic.
 type known struct {
-	any        bool
+	any        bool // some record is of this incarnation
 	width      int32
 	partitions int32 // that some record says had a record each; one at or above it may be new
 	prefix     int32 // that have a record each, counted from partition 0, as seen now
 }
 
-// records reads the headers of all partitions' records.
-func (p *pipeline) records(ctx context.Context, topic string, partitions int32) (known, error) {
+// records reads the headers of all partitions' records. Those of another
+// incarnation count for the width alone: Kafka has deleted the others of their
+// kind with the topic, so that one is missing proves nothing.
+func (p *pipeline) records(ctx context.Context, topic, incarnation string, partitions int32) (known, error) {
 	all := make([]int32, partitions)
 	for i := range all {
 		all[i] = int32(i)
@@ -222,8 +232,11 @@ func (p *pipeline) records(ctx context.Context, topic string, partitions int32) 
 		if err != nil {
 			continue // the slot's own lanes will say so
 		}
-		has[s.Partition] = true
-		k.any, k.width, k.partitions = true, r.Width, max(k.partitions, r.Partitions)
+		k.width = r.Width
+		if r.Incarnation == incarnation {
+			has[s.Partition] = true
+			k.any, k.partitions = true, max(k.partitions, r.Partitions)
+		}
 	}
 	for k.prefix < partitions && has[k.prefix] {
 		k.prefix++

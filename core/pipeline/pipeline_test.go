@@ -26,13 +26,13 @@ import (
 // shelf is a Replay destination in memory: a cut is one named set of rows.
 type shelf struct {
 	mu     sync.Mutex
-	cuts   map[string][]string // by cut: the rows as text
-	high   map[int32]int64
+	cuts   map[string][]string      // by incarnation and cut: the rows as text
+	high   map[string]int64         // by incarnation and partition
 	break_ func(c record.Cut) error // called before and after a commit is applied
 	poison func(n int64) bool       // rows whose column n the destination refuses
 }
 
-func newShelf() *shelf { return &shelf{cuts: map[string][]string{}, high: map[int32]int64{}} }
+func newShelf() *shelf { return &shelf{cuts: map[string][]string{}, high: map[string]int64{}} }
 
 func (s *shelf) Claim(_ context.Context, c sink.Claim) (sink.Writer, sink.Found, error) {
 	s.mu.Lock()
@@ -41,20 +41,28 @@ func (s *shelf) Claim(_ context.Context, c sink.Claim) (sink.Writer, sink.Found,
 	if len(s.cuts) > 0 {
 		f.State = sink.Has
 	}
+	for name := range s.cuts {
+		if incarnation, _, _ := strings.Cut(name, " "); incarnation != c.Incarnation {
+			f.OtherIncarnation = incarnation
+		}
+	}
 	for i := range f.High {
 		f.High[i] = -1
-		if h, ok := s.high[c.Partition+int32(i)]; ok {
+		if h, ok := s.high[highOf(c.Incarnation, c.Partition+int32(i))]; ok {
 			f.High[i] = h
 		}
 	}
-	return &shelfWriter{shelf: s}, f, nil
+	return &shelfWriter{shelf: s, incarnation: c.Incarnation}, f, nil
 }
+
+func highOf(incarnation string, partition int32) string { return fmt.Sprint(incarnation, partition) }
 
 func (s *shelf) Close() error { return nil }
 
 type shelfWriter struct {
-	shelf *shelf
-	rows  []string
+	shelf       *shelf
+	incarnation string
+	rows        []string
 }
 
 func (w *shelfWriter) Append(_ context.Context, rows *record.Chunk) (int64, error) {
@@ -106,10 +114,11 @@ func (w *shelfWriter) Commit(_ context.Context, c record.Cut, _ string) error {
 			return err
 		}
 	}
-	w.shelf.cuts[c.String()] = w.rows
+	w.shelf.cuts[w.incarnation+" "+c.String()] = w.rows
 	for i, r := range c.Ranges {
 		if r.Next > r.First {
-			w.shelf.high[c.Partition+int32(i)] = max(w.shelf.high[c.Partition+int32(i)], r.Next)
+			key := highOf(w.incarnation, c.Partition+int32(i))
+			w.shelf.high[key] = max(w.shelf.high[key], r.Next)
 		}
 	}
 	w.rows = nil

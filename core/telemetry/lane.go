@@ -15,6 +15,7 @@ type Lane struct {
 	Committed Counter // at the destination
 	Filtered  Counter // not selected by where
 	Dead      Counter // in the dead letters
+	Skipped   Counter // offsets that were gone before they were read, and are left out
 
 	Commits       Counter // batches that are at the destination
 	Repeats       Counter // commits of a pending batch, begun again with the same bounds
@@ -122,7 +123,7 @@ func (l *Lane) Snapshot() LaneSnapshot {
 	}
 	// What has left is read before what has come, so that a snapshot taken
 	// under way never shows more records leaving than were read.
-	s.Committed, s.Filtered, s.Dead = l.Committed.Value(), l.Filtered.Value(), l.Dead.Value()
+	s.Committed, s.Filtered, s.Dead, s.Skipped = l.Committed.Value(), l.Filtered.Value(), l.Dead.Value(), l.Skipped.Value()
 	s.Read = l.Read.Value()
 	if us := l.LastEventTime.Value(); us != 0 {
 		t := time.UnixMicro(us).UTC()
@@ -149,6 +150,7 @@ type LaneSnapshot struct {
 	Committed int64 `json:"committed"`
 	Filtered  int64 `json:"filtered"`
 	Dead      int64 `json:"dead"`
+	Skipped   int64 `json:"skipped"`
 
 	Commits       int64 `json:"commits"`
 	Repeats       int64 `json:"repeats"`
@@ -168,8 +170,8 @@ type LaneSnapshot struct {
 }
 
 // AtRest says whether every record that was read has left: by commit, by where,
-// or by the dead letters.
-func (s LaneSnapshot) AtRest() bool { return s.Read == s.Committed+s.Filtered+s.Dead }
+// by the dead letters, or by having been gone (on_gap: skip_and_record).
+func (s LaneSnapshot) AtRest() bool { return s.Read == s.Committed+s.Filtered+s.Dead+s.Skipped }
 
 // Counter only grows. Its zero value is ready.
 type Counter struct{ n atomic.Int64 }

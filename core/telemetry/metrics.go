@@ -53,10 +53,11 @@ func families() []family {
 		return family{name: "sluice_" + name, kind: "histogram", help: help, histogram: of}
 	}
 	return []family{
-		counter("records_read", "Records that were decoded, or found to be bad, each counted once.", func(l *LaneSnapshot) int64 { return l.Read }),
+		counter("records_read", "Records that were decoded, found to be bad, or found to be gone, each counted once.", func(l *LaneSnapshot) int64 { return l.Read }),
 		counter("records_committed", "Records whose rows are at the destination.", func(l *LaneSnapshot) int64 { return l.Committed }),
 		counter("records_filtered", "Records that where did not select.", func(l *LaneSnapshot) int64 { return l.Filtered }),
 		counter("records_dead", "Records that are in the dead letters.", func(l *LaneSnapshot) int64 { return l.Dead }),
+		counter("records_skipped", "Offsets that were gone from the topic before they were read, and that on_gap: skip_and_record left out.", func(l *LaneSnapshot) int64 { return l.Skipped }),
 		counter("commits", "Batches that are at the destination.", func(l *LaneSnapshot) int64 { return l.Commits }),
 		counter("repeats", "Commits of a pending batch that were begun again with the same bounds.", func(l *LaneSnapshot) int64 { return l.Repeats }),
 		counter("ledger_refused", "Ledger writes that the group's coordinator refused.", func(l *LaneSnapshot) int64 { return l.LedgerRefused }),

@@ -35,6 +35,7 @@ func (s *LaneSnapshot) add(l LaneSnapshot) {
 	s.Committed += l.Committed
 	s.Filtered += l.Filtered
 	s.Dead += l.Dead
+	s.Skipped += l.Skipped
 	s.Commits += l.Commits
 	s.Repeats += l.Repeats
 	s.LedgerRefused += l.LedgerRefused

@@ -59,7 +59,7 @@ func TestEveryCounterReachesTheSnapshot(t *testing.T) {
 		}
 		want[name] = n
 	}
-	if len(want) != 17 {
+	if len(want) != 18 {
 		t.Errorf("%d fields", len(want))
 	}
 	for _, from := range []telemetry.LaneSnapshot{r.Snapshot().Lanes[0], held(r).Sinks()[0]} {
