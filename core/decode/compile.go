@@ -43,8 +43,10 @@ type compiler struct {
 	label   string // the field being compiled
 	depth   int    // of arrays, maps and records around it
 	barrier int    // a step before it is not merged with one behind it
-	stop    bool   // nothing is read behind the wanted value
+	stop    bool   // a prefilter's: the wanted value may decide
+	nested  bool   // compiling what another step runs
 	later   []func()
+	limit   int // of depth
 }
 
 func (c *compiler) compile(w, r *node, t *tree) *program {
@@ -61,7 +63,7 @@ func (c *compiler) compile(w, r *node, t *tree) *program {
 
 func (c *compiler) emit(o op) int {
 	c.ops = append(c.ops, o)
-	c.where = append(c.where, c.label)
+	c.sites = append(c.sites, site{field: c.label})
 	return len(c.ops) - 1
 }
 
@@ -73,9 +75,9 @@ func (c *compiler) bind() int32 {
 
 // behind compiles body behind the main line, and tells where it starts.
 func (c *compiler) behind(body func(), at func(pc int32)) {
-	label, depth := c.label, c.depth
+	label, depth, nested := c.label, c.depth, c.nested
 	c.later = append(c.later, func() {
-		c.label, c.depth = label, depth
+		c.label, c.depth, c.nested = label, depth, nested
 		at(c.bind())
 		body()
 	})
@@ -96,8 +98,8 @@ func (c *compiler) value(w, r *node, t *tree) {
 func (c *compiler) branch(w, r *node, t *tree) { c.consume(w, counterpart(w, r), t, true) }
 
 func (c *compiler) consume(w, r *node, t *tree, inUnion bool) {
-	if c.stop && len(t.cols) > 0 {
-		defer c.emit(op{code: opEnd})
+	if c.stop && len(t.cols) > 0 && !c.nested {
+		defer c.emit(op{code: opStop})
 	}
 	switch {
 	case w.kind == avroNull:
@@ -108,7 +110,8 @@ func (c *compiler) consume(w, r *node, t *tree, inUnion bool) {
 		return
 	case t.text && (w.kind == avroString || w.kind == avroBytes):
 		c.texts = append(c.texts, c.newText(t))
-		c.emit(op{code: opText, ref: int32(len(c.texts) - 1)})
+		at := c.emit(op{code: opText, ref: int32(len(c.texts) - 1)})
+		c.sites[at].cols = t.columns()
 		return
 	}
 	readers := len(t.cols)
@@ -145,11 +148,24 @@ func (c *compiler) inside(w, r *node, t *tree, inUnion bool) {
 		c.skip(w)
 		c.below(t)
 	default:
-		c.mismatch(fmt.Sprintf("written as %s, which has no parts", w.kind))
+		why := fmt.Sprintf("written as %s, which has no parts", w.kind)
+		for _, kid := range append(t.kids[:len(t.kids):len(t.kids)], t.items...) {
+			c.mismatch(why, kid.columns())
+		}
+		c.skip(w)
+	}
+}
+
+// nest emits a check where a value that nests others lies too deep. It is
+// where walk has it, so that a record is as deep whatever is wanted of it.
+func (c *compiler) nest(w *node) {
+	if w.container() && w.fixed < 0 && c.depth >= c.limit {
+		c.emit(op{code: opDeep})
 	}
 }
 
 func (c *compiler) record(w, r *node, t *tree) {
+	c.nest(w)
 	label := c.label
 	c.depth++
 	taken := make([]bool, len(t.kids))
@@ -210,12 +226,14 @@ func (c *compiler) missing(t *tree, r *node, name string) {
 	}
 	data, err := encodeDefault(f)
 	if err != nil {
-		c.mismatch("the default of the reader's schema does not fit its type")
+		c.mismatch("the default of the reader's schema does not fit its type", t.columns())
 		return
 	}
 	c.consts = append(c.consts, data)
 	at := c.emit(op{code: opConst, ref: int32(len(c.consts) - 1)})
+	c.sites[at].cols = t.columns()
 	c.behind(func() {
+		c.nested = true
 		c.value(f.typ, f.typ, t)
 		c.emit(op{code: opEnd})
 	}, func(pc int32) { c.ops[at].n = pc })
@@ -233,7 +251,7 @@ func (c *compiler) pick(w, r *node, t *tree) {
 		p.entries = append(p.entries, e)
 		label := c.label
 		c.label = c.show(kid.path)
-		c.behind(func() { c.value(w.items, items, kid); c.emit(op{code: opEnd}) }, func(pc int32) { c.picks[ref].entries[i].found = pc })
+		c.behind(func() { c.nested = true; c.value(w.items, items, kid); c.emit(op{code: opEnd}) }, func(pc int32) { c.picks[ref].entries[i].found = pc })
 		c.behind(func() { c.nulls(kid); c.emit(op{code: opEnd}) }, func(pc int32) { c.picks[ref].entries[i].absent = pc })
 		c.label = label
 	}
@@ -323,9 +341,13 @@ func (c *compiler) aside(body func(), end int32, at func(pc int32)) {
 	}, func(pc int32) { start = pc })
 }
 
-func (c *compiler) mismatch(why string) {
+// mismatch compiles a value that cannot become what columns want of it. Its
+// bytes are still to be walked over.
+func (c *compiler) mismatch(why string, cols []int) {
 	c.notes = append(c.notes, why)
-	c.emit(op{code: opMismatch, ref: int32(len(c.notes) - 1)})
+	for _, col := range cols {
+		c.emit(op{code: opMismatch, col: int32(col), ref: int32(len(c.notes) - 1)})
+	}
 }
 
 func (c *compiler) node(n *node) int32 {
@@ -350,6 +372,7 @@ func (c *compiler) skip(w *node) {
 	case w.kind == avroUnion:
 		c.union(w, c.skip, c.skip)
 	default:
+		c.nest(w)
 		c.depth++
 		for i := range w.fields {
 			c.skip(w.fields[i].typ)

@@ -28,6 +28,7 @@ type Decoder struct {
 	programs map[uint32]*writer // by schema id
 	last     *writer            // most records have the id of the one before
 	skipped  int64
+	reasons  map[[2]string]string // by field and cause
 }
 
 // writer is how the records of one schema id are read.
@@ -55,7 +56,7 @@ func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
 		d.schema.Fields = append(d.schema.Fields, record.Field{Name: w.Path.String(), Type: w.Type, Nullable: true})
 	}
 	d.tree = d.newTree(d.paths)
-	d.m.limits = s.options.Limits
+	d.m.limits, d.m.top = s.options.Limits, len(wants)
 	if s.reader == nil {
 		d.json = d.extractor(d.tree, d.layout)
 		return d, nil
@@ -78,7 +79,7 @@ func (d *Decoder) newTree(paths []record.Path) *tree {
 
 func (d *Decoder) compile(w *node) *program {
 	newText := func(t *tree) *extractor { return d.extractor(t, d.layout) }
-	c := &compiler{layout: d.layout, show: d.stream.show, newText: newText}
+	c := &compiler{layout: d.layout, show: d.stream.show, newText: newText, limit: d.m.limits.Depth}
 	return c.compile(w, d.stream.reader, d.tree)
 }
 
@@ -110,6 +111,9 @@ func (d *Decoder) Schema() *record.Schema { return d.schema }
 // (the registry is away, or an id is unknown and within its grace) or that dst
 // is full; dst is unchanged then.
 func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timestampMillis int64, value []byte) error {
+	if len(dst.BadValues) >= maxBadValues {
+		return ErrFull
+	}
 	if len(value) > d.m.limits.Record {
 		d.bad(dst, offset, "the event is "+faultTexts[faultLong], false)
 		return nil
@@ -128,13 +132,16 @@ func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timesta
 			return err
 		}
 		if f == 0 {
-			f = d.json.store(value, d.m.cols)
+			d.m.bad, f = d.json.store(value, d.m.cols, d.m.bad[:0])
 		}
 		if f != 0 {
 			return d.refuse(dst, rows, offset, f, d.json.field())
 		}
 	} else if done, err := d.avro(ctx, dst, rows, offset, timestampMillis, value); done || err != nil {
 		return err
+	}
+	if len(d.m.bad) > 0 {
+		d.noteValues(dst, rows)
 	}
 	dst.Offsets = append(dst.Offsets, offset)
 	dst.Times = append(dst.Times, timestampMillis)
@@ -209,7 +216,7 @@ func (d *Decoder) avro(ctx context.Context, dst *record.Chunk, rows int, offset,
 	if err := d.bind(dst); err != nil {
 		return false, err
 	}
-	d.m.fault = 0
+	d.m.fault, d.m.row, d.m.bad = 0, rows, d.m.bad[:0]
 	next := d.m.exec(value, i, 0)
 	if next == len(value) {
 		return false, nil
@@ -227,9 +234,6 @@ func (d *Decoder) refuse(dst *record.Chunk, rows int, offset int64, f fault, fie
 		return ErrFull
 	}
 	reason := faultTexts[f]
-	if f == faultMismatch && d.json == nil {
-		reason = d.m.notes[d.m.ops[d.m.pc].ref]
-	}
 	if field != "" {
 		reason = field + ": " + reason
 	}
@@ -294,14 +298,7 @@ func (m *machine) load(p *program) {
 }
 
 // field names what the last run has failed at.
-func (m *machine) field() string {
-	if o := &m.ops[m.pc]; o.code == opText {
-		if f := m.texts[o.ref].field(); f != "" {
-			return f
-		}
-	}
-	return m.where[m.pc]
-}
+func (m *machine) field() string { return m.sites[m.pc].field }
 
 func (x *extractor) field() string {
 	if x.scan.at == nil {

@@ -12,15 +12,31 @@
 // in the raw event a role lies; by default a role is the field of the same
 // name. What an event lacks is null.
 //
-// # What makes a record bad
+// # What makes a record bad, and what makes a value bad
 //
-// A record is judged by its structure and by its wanted values. Structure is
-// always checked to the last byte: truncated data, trailing bytes, nesting and
-// counts beyond Limits, and in JSON the whole grammar. Values that nobody wants
-// are walked over; in Avro their content (UTF-8, range of an int) is not
-// looked at. A wanted value that does not fit its column makes the record bad;
-// nothing is ever rounded, cut or replaced. Only an unknown schema id is judged
-// by something other than the bytes (record.Bad.Outside).
+// A record is judged by its structure. That is checked to the last byte, and
+// the same way whatever is wanted of it: truncated data, trailing bytes,
+// lengths and union branches that cannot be, nesting and counts beyond Limits,
+// the size, and in JSON the whole grammar. A record whose structure is broken is
+// bad for all (chunk.Bad).
+//
+// A wanted value that is not sound in itself (UTF-8, the range of an int, an
+// enum's symbol, a payload text that is no JSON) or does not fit its column is
+// a bad value (chunk.BadValues): it is null in its column, and the reading goes
+// on behind it. Who wants that column decides what it means; others do not see
+// it. Nothing is ever rounded, cut or replaced. Values that nobody wants are
+// walked over; what is in them is not looked at.
+//
+// So a stream's rows, as each sink gets them, do not depend on the other sinks:
+// a batch that is repeated after a sink was added is the same batch. Whoever
+// adds a way to read less (an early stop, a filter) has to keep that: a record
+// may be passed over only once its structure was checked to its end, and only if
+// no sink could find it bad. For Avro the judge is walk.go: reading a value must
+// accept in structure exactly what skipping it does (see machine.mend).
+//
+// Only an unknown schema id is judged by something other than the bytes
+// (record.Bad.Outside). Reasons are for people: the field that a reason names
+// for a broken structure may depend on what is wanted.
 //
 // # Avro
 //
@@ -56,7 +72,9 @@
 // # Skipping
 //
 // Where every sink asks for certain types of event only, Prefilter makes the
-// decoder pass over the others early.
+// decoder walk over the others. That saves reading and holding their values. A
+// record is skipped only if it is sound and its type was read and is another
+// one: that is what where says of it too, whatever else is in it.
 //
 // # Memory and goroutines
 //

@@ -18,8 +18,14 @@ type machine struct {
 	base    []byte           // JSON being made, reused
 
 	// Why the last run stopped, and at which step.
-	fault fault
-	pc    int
+	fault  fault
+	pc     int
+	resume int // where a run that has met opStop goes on
+
+	// The values of the record at hand that could not be read.
+	row int // where the record goes
+	top int // columns that are not nested in others
+	bad []badValue
 }
 
 // fail notes a fault of the step before pc.
@@ -51,7 +57,10 @@ func (m *machine) exec(b []byte, i, pc int) int {
 				return m.fail(faultTruncated, pc)
 			}
 			if n > limit {
-				return m.fail(faultLong, pc)
+				if i = m.spoil(b, i, i+n, faultLong, pc); i < 0 {
+					return -1
+				}
+				continue
 			}
 			c := o.dst
 			at := len(c.Data)
@@ -64,13 +73,19 @@ func (m *machine) exec(b []byte, i, pc int) int {
 					or |= copy16(data, at+k, b, i+k)
 				}
 				if or&topBits != 0 && !validText(b[i:i+n]) {
-					return m.fail(faultUTF8, pc)
+					if i = m.spoil(b, i, i+n, faultUTF8, pc); i < 0 {
+						return -1
+					}
+					continue
 				}
 				c.Data = c.Data[:next]
 			} else {
 				v := b[i : i+n]
 				if !validText(v) {
-					return m.fail(faultUTF8, pc)
+					if i = m.spoil(b, i, i+n, faultUTF8, pc); i < 0 {
+						return -1
+					}
+					continue
 				}
 				c.Data = append(c.Data, v...)
 			}
@@ -102,7 +117,10 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			}
 			v, f := convert(o.code, zigzag(u))
 			if f != 0 {
-				return m.fail(f, pc)
+				if i = m.spoil(b, i, next, f, pc); i < 0 {
+					return -1
+				}
+				continue
 			}
 			i = next
 			c := o.dst
@@ -182,15 +200,24 @@ func (m *machine) exec(b []byte, i, pc int) int {
 				return m.fail(faultTruncated, pc)
 			}
 			if b[i] > 1 {
-				return m.fail(faultBool, pc)
+				if i = m.spoil(b, i, i+1, faultBool, pc); i < 0 {
+					return -1
+				}
+				continue
 			}
 			appendBool(o.dst, uint64(b[i]))
 			i++
 		case opEnd:
 			return i
+		case opStop:
+			m.resume = pc
+			return i
 		default:
+			start := i
 			if i = m.rare(o, b, i, pc); i < 0 {
-				return -1
+				if i = m.mend(b, start, pc); i < 0 {
+					return -1
+				}
 			}
 		}
 	}

@@ -37,15 +37,6 @@ func newExtractor(t *tree, l layout, limits Limits, show func(*tree) string, uni
 	return x
 }
 
-// run appends the one row that is in b. After a fault the columns may hold a
-// part of it; field is what to blame.
-func (x *extractor) run(b []byte, cols []*record.Column) fault {
-	if _, f := x.find(b); f != 0 {
-		return f
-	}
-	return x.store(b, cols)
-}
-
 // find checks a document and finds its values. skip: the prefilter refuses it.
 func (x *extractor) find(b []byte) (skip bool, f fault) {
 	x.scan.round++
@@ -57,8 +48,10 @@ func (x *extractor) find(b []byte) (skip bool, f fault) {
 	return x.filter != nil && x.filter.refusesSpan(x, b), 0
 }
 
-// store appends the values that find has found in b.
-func (x *extractor) store(b []byte, cols []*record.Column) fault {
+// store appends the values that find has found in b, and adds those that do
+// not fit their columns to bad. The fault is faultFull or none; after it the
+// columns hold a part of the row.
+func (x *extractor) store(b []byte, cols []*record.Column, bad []badValue) ([]badValue, fault) {
 	for k := range x.scan.spans {
 		if x.filter != nil && k == x.filter.span {
 			continue
@@ -73,12 +66,24 @@ func (x *extractor) store(b []byte, cols []*record.Column) fault {
 		if v.inner {
 			src = x.scan.text
 		}
-		if f := x.value(c, v, src, k, cols); f != 0 {
-			x.scan.at = x.target.holder(k)
-			return f
+		f := v.fault
+		if f == 0 {
+			f = x.value(c, v, src, k, cols)
+		}
+		switch {
+		case f == faultFull:
+			return bad, f
+		case f != 0:
+			c.Settle()
+			c.AppendNull()
+			at := x.scan.textAt // of a text that is no JSON
+			if v.fault == 0 {
+				at = x.target.holder(k)
+			}
+			bad = append(bad, badValue{col: x.cols[k], field: at.path, cause: faultTexts[f]})
 		}
 	}
-	return 0
+	return bad, 0
 }
 
 // holder is the target that span k belongs to.

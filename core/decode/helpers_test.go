@@ -122,6 +122,13 @@ func row(t testing.TB, d *decode.Decoder, value []byte) string {
 	if c.Rows() != 2 || len(c.Bad) != 0 || c.Offsets[1] != 1 || c.Times[1] != 1001 {
 		t.Fatalf("two times the same value: %d rows, bad %v", c.Rows(), c.Bad)
 	}
+	if n := len(c.BadValues); n > 0 {
+		// A value is bad for whoever wants it: here for the test.
+		if b := c.BadValues; n%2 != 0 || b[0].Row != 0 || b[n/2].Row != 1 || b[0].Reason != b[n/2].Reason {
+			t.Fatalf("two times the same value: bad values %v", b)
+		}
+		return "bad: " + c.BadValues[0].Reason
+	}
 	rows := [2][]string{}
 	for r := range rows {
 		for i := range c.Columns {

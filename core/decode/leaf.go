@@ -17,18 +17,27 @@ func (c *compiler) leaf(w, r *node, col int32) {
 		one := func(b *node) { c.leaf(b, counterpart(b, r), col) }
 		c.union(w, one, one)
 	case t.Kind == record.JSON:
-		c.emit(op{code: opJSON, col: col, ref: c.node(w), n: int32(c.depth)})
+		c.nest(w)
+		c.at(w, op{code: opJSON, col: col, ref: c.node(w), n: int32(c.depth)})
 	case t.Kind == record.List && w.kind == avroArray, t.Kind == record.Map && w.kind == avroMap:
 		c.list(w, r, col)
 	default:
 		o, ok := c.scalar(w, r, t)
 		if !ok {
-			c.mismatch(fmt.Sprintf("written as %s, wanted as %s", w.describe(), t))
+			c.mismatch(fmt.Sprintf("written as %s, wanted as %s", w.describe(), t), []int{int(col)})
+			c.skip(w)
 			return
 		}
 		o.col = col
-		c.emit(o)
+		c.at(w, o)
 	}
+}
+
+// at emits a step that reads a value of type w.
+func (c *compiler) at(w *node, o op) int {
+	i := c.emit(o)
+	c.sites[i].node, c.sites[i].depth = w, c.depth
+	return i
 }
 
 func (c *compiler) list(w, r *node, col int32) {
@@ -41,11 +50,14 @@ func (c *compiler) list(w, r *node, col int32) {
 		code = opMap
 	}
 	elems := c.layout.elems[col]
-	at := c.emit(op{code: code, col: col, ref: elems})
+	c.nest(w)
+	at := c.at(w, op{code: code, col: col, ref: elems})
+	c.depth++
 	c.behind(func() {
 		c.leaf(w.items, items, elems)
 		c.emit(op{code: opEnd})
 	}, func(pc int32) { c.ops[at].n = pc })
+	c.depth--
 }
 
 // scalar is the step that reads a value of type w into a column of type t.

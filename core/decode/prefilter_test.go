@@ -10,10 +10,12 @@ import (
 	"github.com/sluicekit/sluice/core/record"
 )
 
-// A prefilter leaves the rows that a filter behind the decoder would.
+// A prefilter leaves the rows that a filter behind the decoder would, and those
+// in which the value is null.
 func TestPrefilterIsWhere(t *testing.T) {
 	avros, jsons := adEvents(500)
 	for format, events := range map[string][][]byte{decode.Avro: avros, decode.JSON: jsons} {
+		// Of payload.ab_test most are null, and those pass.
 		for _, p := range []string{"type", "payload.device", "payload.ab_test", "id"} {
 			for _, values := range [][]string{nil, {"click", "tv", "test-1"}, {"click", "conversion", "impression", "desktop", "mobile"}, {"1", "2", "3", "4", "5", "6", "7", "8", "click", "tv"}} {
 				s := open(t, adOptions(format))
@@ -35,6 +37,9 @@ func TestPrefilterIsWhere(t *testing.T) {
 						if text(&a.Columns[0], i) == v {
 							want = append(want, fmt.Sprint(i, text(&a.Columns[1], i), text(&a.Columns[2], i)))
 						}
+					}
+					if a.Columns[0].Null(i) {
+						want = append(want, fmt.Sprint(i, text(&a.Columns[1], i), text(&a.Columns[2], i)))
 					}
 				}
 				check(t, b)
@@ -68,6 +73,9 @@ func TestPrefilterAndBadRecords(t *testing.T) {
 			got = "bad: " + c.Bad[0].Reason
 		case c.Rows() == 1 && d.Skipped() == 0:
 			got = text(&c.Columns[0], 0)
+			if len(c.BadValues) == 1 {
+				got = "bad: " + c.BadValues[0].Reason
+			}
 		case d.Skipped() != 1 || c.Rows()+len(c.Bad) != 0:
 			t.Errorf("%d skipped, %d rows, bad %v", d.Skipped(), c.Rows(), c.Bad)
 		}
@@ -78,8 +86,8 @@ func TestPrefilterAndBadRecords(t *testing.T) {
 	a := bare(t, `{"type":"record","name":"E","fields":[{"name":"n","type":"long"},{"name":"type","type":["null",{"type":"enum","name":"K","symbols":["a","b"]}]},{"name":"x","type":"int"}]}`)
 	f(a, "type", "x", []string{"b"}, []byte{2, 2, 2, 8}, "4")
 	f(a, "type", "x", []string{"b"}, []byte{2, 2, 0, 8}, "skipped")
-	f(a, "type", "x", []string{"b"}, []byte{2, 0, 8}, "skipped")
-	f(a, "type", "x", []string{"b"}, []byte{2, 2, 0}, "skipped") // torn behind the value
+	f(a, "type", "x", []string{"b"}, []byte{2, 0, 8}, "4")                              // null: what where says of the rest decides
+	f(a, "type", "x", []string{"b"}, []byte{2, 2, 0}, "bad: x: the data end too early") // torn behind the value
 	f(a, "type", "x", []string{"b"}, []byte{2, 2, 2}, "bad: x: the data end too early")
 	f(a, "type", "x", []string{"b"}, []byte{2}, "bad: type: the data end too early")
 	f(a, "type", "x", []string{"b"}, []byte{2, 2, 4, 8}, "4") // the value itself is wrong, and nobody wants it
@@ -88,8 +96,8 @@ func TestPrefilterAndBadRecords(t *testing.T) {
 	f(j, "type", "x", []string{"b"}, []byte(`{"type":"b","x":1}`), "1")
 	f(j, "type", "x", []string{"b"}, []byte(`{"type":"\u0062","x":1}`), "1")
 	f(j, "type", "x", []string{"b"}, []byte(`{"type":"a","x":"no number"}`), "skipped")
-	f(j, "type", "x", []string{"b"}, []byte(`{"x":1}`), "skipped")
-	f(j, "type", "x", []string{"b"}, []byte(`{"type":null,"x":1}`), "skipped")
+	f(j, "type", "x", []string{"b"}, []byte(`{"x":1}`), "1")
+	f(j, "type", "x", []string{"b"}, []byte(`{"type":null,"x":1}`), "1")
 	f(j, "type", "x", []string{"b"}, []byte(`{"type":"a","x":1,"type":"b"}`), "1")
 	f(j, "type", "x", []string{"b"}, []byte(`{"type":"a","x":1`), "bad: the data end too early")
 	f(j, "type", "type", []string{"b"}, []byte(`{"type":7,"x":1}`), "bad: type: a JSON value of another type")

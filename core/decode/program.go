@@ -6,8 +6,8 @@ import "github.com/sluicekit/sluice/core/record"
 // record's bytes from first to last. It belongs to one decoder.
 type program struct {
 	ops    []op
-	bound  int64    // the binding that the steps' columns are from
-	where  []string // per op: the field it is at, for messages
+	bound  int64  // the binding that the steps' columns are from
+	sites  []site // per op
 	tables [][]int32
 	nodes  []*node
 	consts [][]byte // Avro encodings of defaults
@@ -15,6 +15,14 @@ type program struct {
 	texts  []*extractor
 	notes  []string // why a value cannot become what is wanted
 	marks  int      // positions to remember
+}
+
+// site is what a step that fails needs to know.
+type site struct {
+	field string // for messages
+	node  *node  // the writer's type of the value that the step reads,
+	depth int    // and how deep it lies
+	cols  []int  // opText: the columns that the value is for
 }
 
 // op is one step. What col, n and ref mean depends on the code.
@@ -55,7 +63,9 @@ const (
 	opUnion            // go to where tables[ref] says
 	opNull
 	opConst    // run n over consts[ref]
-	opMismatch // notes[ref] says why
+	opMismatch // a value that cannot become what is wanted: notes[ref] says why
+	opDeep     // a value nested deeper than the limit
+	opStop     // a prefilter's value was read: the run may go on at resume
 	opPick     // picks[ref]
 	opText     // JSON text, for texts[ref]
 	opString   // UTF-8

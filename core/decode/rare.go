@@ -66,11 +66,16 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 		return m.decimal(o, b, i, pc)
 	case opConst:
 		if m.exec(m.consts[o.ref], 0, int(o.n)) < 0 {
-			return -1
+			if m.fault == faultFull {
+				return -1
+			}
+			m.spoilAll(pc, m.sites[m.pc].field, m.cause())
 		}
 		return i
 	case opMismatch:
-		return m.fail(faultMismatch, pc)
+		return m.spoil(b, i, i, faultMismatch, pc)
+	case opDeep:
+		return m.fail(faultDepth, pc)
 	case opSkipNode:
 		next, f := skipNode(m.nodes[o.ref], b, i, int(o.n), &m.limits)
 		if f != 0 {
@@ -100,7 +105,12 @@ func (m *machine) nested(o *op, b []byte, i, pc int) int {
 		if f != 0 {
 			return m.fail(f, pc)
 		}
-		if f := m.texts[o.ref].run(v, m.cols); f != 0 {
+		x := m.texts[o.ref]
+		if _, f := x.find(v); f != 0 {
+			m.spoilAll(pc, m.sites[pc-1].field, faultTexts[f])
+			return next
+		}
+		if m.bad, f = x.store(v, m.cols, m.bad); f != 0 {
 			return m.fail(f, pc)
 		}
 		return next

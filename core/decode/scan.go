@@ -10,7 +10,8 @@ import (
 type span struct {
 	first, next int32
 	form        form
-	inner       bool // in the text that a JSON string held
+	inner       bool  // in the text that a JSON string held
+	fault       fault // formBad: what is wrong with that text
 }
 
 // form is what kind of JSON value a span is.
@@ -27,20 +28,22 @@ const (
 	formEscaped // the same, with escapes
 	formObject
 	formArray
+	formBad // in a text that should hold JSON, and does not
 )
 
 // scanner checks a JSON document and notes where wanted values lie. Its methods
 // take the index of a value's first byte and return the index behind it, or -1
 // with the fault noted.
 type scanner struct {
-	spans []span
-	round uint64 // of the current document, for target.seen
-	depth int    // limit
-	fault fault
-	at    *target // what was being read when it stopped
-	inner bool    // reading the text of a string
-	text  []byte  // that text, reused
-	key   []byte  // an unescaped key, reused
+	spans  []span
+	round  uint64 // of the current document, for target.seen
+	depth  int    // limit
+	fault  fault
+	at     *target // what was being read when it stopped
+	inner  bool    // reading the text of a string
+	textAt *target // where such a text was no JSON
+	text   []byte  // that text, reused
+	key    []byte  // an unescaped key, reused
 }
 
 func (s *scanner) fail(f fault, t *target) int {
@@ -330,15 +333,25 @@ func (s *scanner) text1(b []byte, i int, t *target, depth int) int {
 			s.text = unescape(s.text[:0], b[first:end-1])
 		}
 		s.inner = true
-		ok := s.document(s.text, t)
-		s.inner = false
-		if !ok {
-			return -1
+		if !s.document(s.text, t) {
+			s.spoil(t)
 		}
+		s.inner = false
 		return end
 	}
 	s.note(b, t, span{first: int32(first), next: int32(end - 1), form: f})
 	return end
+}
+
+// spoil makes all values bad that are wanted of a text at t. The document that
+// the text is in may be sound, and whoever wants nothing of the text need not
+// know.
+func (s *scanner) spoil(t *target) {
+	for k := t.low; k < t.high; k++ {
+		s.spans[k] = span{form: formBad, fault: s.fault}
+	}
+	s.textAt = t
+	s.fault, s.at = 0, nil
 }
 
 // quoted scans the inside of a string, eight bytes at a time, to behind its

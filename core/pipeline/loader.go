@@ -88,7 +88,7 @@ func (l *loader) persists(at int64, err error) error {
 
 // fill decodes records into a chunk, until it is full or the answer is used up.
 func (l *loader) fill(ctx context.Context, c *chunk) error {
-	for c.Rows()+len(c.Bad) < chunkRows {
+	for c.Rows()+len(c.Bad)+len(c.BadValues) < chunkRows {
 		r := l.held
 		if r == nil {
 			rec, ok := l.cursor.next()

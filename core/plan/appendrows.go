@@ -52,6 +52,7 @@ func (r *Projector) gather(n int) []span {
 		c.Reset()
 		appendSpans(c, &r.run[w], r.spans)
 		r.m.in[w].Column = *c
+		r.gatherBad(w, n)
 	}
 	for _, s := range r.spans {
 		for i := s.first; i < s.next; i++ {
@@ -63,12 +64,28 @@ func (r *Projector) gather(n int) []span {
 	return r.whole[:]
 }
 
+// gatherBad is gather for the values of a want that could not be read.
+func (r *Projector) gatherBad(w, n int) {
+	b := &r.badRows[w]
+	if b.at == nil {
+		return
+	}
+	b.copied = resize(b.copied, n)[:0]
+	for _, s := range r.spans {
+		b.copied = append(b.copied, b.at[s.first:s.next]...)
+	}
+	r.m.in[w].errs = b.copied
+}
+
 // evaluate computes all fields that are expressions, and says whether a row
 // may have become bad.
 func (r *Projector) evaluate() bool {
 	failed := false
 	for _, f := range r.plan.fields {
-		if f.op != opPath && !f.isConst() {
+		switch {
+		case f.op == opPath:
+			failed = failed || r.badRows[f.want].at != nil
+		case !f.isConst():
 			v := r.m.eval(f)
 			failed = failed || v.errs != nil
 		}
@@ -100,7 +117,7 @@ func (r *Projector) dropBad(dst, src *record.Chunk, start int, values []span) []
 				row = r.rows[i]
 			}
 			if c := r.failed(i, row); c != 0 {
-				r.note(dst, src.Offsets[start+row], c)
+				r.note(dst, src, start+row, c)
 				continue
 			}
 			r.keep, r.keepV = extend(r.keep, row), extend(r.keepV, i)
@@ -113,10 +130,14 @@ func (r *Projector) dropBad(dst, src *record.Chunk, start int, values []span) []
 // failed is why a row is bad: the first field that failed says so.
 func (r *Projector) failed(i, row int) code {
 	for _, f := range r.plan.fields {
-		if f.op == opPath || f.isConst() {
-			continue
+		var c code
+		switch {
+		case f.op == opPath:
+			c = r.badRows[f.want].of(row)
+		case !f.isConst():
+			c = r.m.vecs[f.id].err(i)
 		}
-		if c := r.m.vecs[f.id].err(i); c != 0 {
+		if c != 0 {
 			return c
 		}
 	}

@@ -302,7 +302,7 @@ func TestTypeFilter(t *testing.T) {
 		`not (type == "a")`:               "",
 		`type not in ["a"]`:               "",
 		`type == server`:                  "",
-		`1 / payload.campaign_id > 1 and type == "a"`: "", // must stay bad where the id is 0
+		`1 / payload.campaign_id > 1 and type == "a"`: "type [a]", // where the id is 0 a row is bad only if its type is a
 		`type == "a" and 1 / payload.campaign_id > 1`: "type [a]",
 	} {
 		p := mustCompile(t, plan.Spec{Where: where, Fields: []plan.Field{{Name: "id", Expr: "id"}}}, e)

@@ -41,17 +41,21 @@
 //
 // An operator or function with a null argument gives null. So does a
 // comparison: null == null is null. x == nil and x != nil are never null: they
-// ask for it. false and x is false, true or x is true, also where x is null.
-// where selects the rows for which it is true; ?: takes its right side unless
-// the condition is true.
+// ask for it. false and x is false, true or x is true, on either side, also
+// where x is null or bad. where selects the rows for which it is true; ?: takes
+// its right side unless the condition is true.
 //
 // # Bad rows
 //
 // A row is bad where a value does not fit: an integer beyond 64 bits, a decimal
 // beyond 38 digits, a division by zero, a cast that would lose something.
-// Nothing wraps, and nothing is cut off. What is not looked at cannot fail:
-// the branch of ?: that is not taken, the right side of ?? where the left is
-// not null, and the right side of and (or) where the left is false (true).
+// Nothing wraps, and nothing is cut off. A value that the decoder could not
+// read (record.BadValue) makes every expression bad that looks at it. What is
+// not looked at cannot fail: the branch of ?: that is not taken, the right side
+// of ?? where the left is not null, one side of and (or) where the other is
+// false (true), and the fields of a row that where does not select. So a plan's
+// rows and bad rows depend on the record and the plan, and not on what other
+// plans make the decoder read, or on a prefilter for all of them.
 //
 // # Numbers
 //

@@ -82,20 +82,6 @@ func (e *expr) isText() bool {
 // text is the value of a literal for which isText holds.
 func (e *expr) text() string { return string(e.value.Bytes(0)) }
 
-// fails says whether evaluation may make a row bad.
-func (e *expr) fails() bool {
-	switch e.op {
-	case opAdd, opSub, opMul, opDiv, opMod, opNeg, opAbs, opCast, opRound, opTruncate:
-		return true
-	}
-	for _, a := range e.args {
-		if a.fails() {
-			return true
-		}
-	}
-	return false
-}
-
 // children calls f for every node, arguments first.
 func (e *expr) walk(f func(*expr)) {
 	for _, a := range e.args {

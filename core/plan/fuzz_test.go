@@ -28,6 +28,7 @@ func FuzzExpr(f *testing.F) {
 	for i := range events {
 		events[i] = a.event()
 	}
+	a.spoil(events)
 	f.Fuzz(func(t *testing.T, text, as string) {
 		start := time.Now()
 		spec := plan.Spec{

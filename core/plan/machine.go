@@ -138,9 +138,9 @@ func (v *vec) override(i int, c code) {
 }
 
 // kleene is `and` and `or` over any number of arguments: false and x is false,
-// true or x is true, whatever x is; else null if one is null. The arguments
-// count from left to right: the first that decides or is bad ends it, so that
-// what stands on its right may fail.
+// true or x is true, whatever x is, on either side: null, or bad. Else it is
+// bad where an argument is, and else null where one is. A prefilter rests on
+// that: see TypeFilter.
 //
 // For `or` everything is negated, as not (not a and not b).
 func (m *machine) kleene(e *expr) *vec {
@@ -199,7 +199,6 @@ func (v *vec) decided(flip uint64) bool {
 // the rows that are true and f those that are false (for `or` the other way
 // round); what is in neither is null.
 func kleeneNext(v, a *vec, flip uint64) {
-	old := v.errs
 	if v.Nulls == 0 && a.Nulls == 0 {
 		for w := range v.Bits {
 			v.Bits[w] = ((v.Bits[w] ^ flip) & (a.bitsAt(w) ^ flip)) ^ flip
@@ -215,13 +214,9 @@ func kleeneNext(v, a *vec, flip uint64) {
 	for w := range v.Bits {
 		valid, also := v.Valid[w], a.validAt(w)
 		t := (v.Bits[w] ^ flip) & valid & (a.bitsAt(w) ^ flip) & also
-		f := ^(v.Bits[w] ^ flip) & valid
-		if a.errs != nil {
+		f := ^(v.Bits[w]^flip)&valid | ^(a.bitsAt(w)^flip)&also
+		if v.errs != nil {
 			v.takeErrors(a, w, f)
-		}
-		f |= ^(a.bitsAt(w) ^ flip) & also
-		if old != nil || a.errs != nil {
-			f &^= v.badAt(w)
 		}
 		v.Valid[w] = t | f
 		if flip == 0 {
@@ -232,19 +227,14 @@ func kleeneNext(v, a *vec, flip uint64) {
 	}
 }
 
-// takeErrors makes v bad where a is and v has not decided before.
+// takeErrors makes v bad where it or a is, unless that is decided.
 func (v *vec) takeErrors(a *vec, w int, decided uint64) {
 	for i := w * 64; i < min(v.Len, w*64+64); i++ {
-		if v.errs[i] == 0 && decided&(1<<(uint(i)&63)) == 0 {
-			v.errs[i] = a.errs[i]
+		switch {
+		case decided&(1<<(uint(i)&63)) != 0:
+			v.errs[i] = 0
+		case v.errs[i] == 0:
+			v.errs[i] = a.err(i)
 		}
 	}
-}
-
-// badAt says which of 64 rows are bad.
-func (v *vec) badAt(w int) (bad uint64) {
-	for i := w * 64; i < min(v.Len, w*64+64); i++ {
-		bad |= bit(v.errs[i] != 0) << (uint(i) & 63)
-	}
-	return bad
 }

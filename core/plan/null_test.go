@@ -52,8 +52,8 @@ func TestThreeValuedLogic(t *testing.T) {
 	states := map[byte]string{'T': "(one == 1)", 'F': "(one == 2)", 'N': "(z == 1)", 'B': "(1 / (one - 1) == 1)"}
 	event := row{"one": int64(1), "z": nil}
 	for _, table := range []struct{ op, rows string }{
-		{"and", "TT=T TF=F TN=N TB=B FT=F FF=F FN=F FB=F NT=N NF=F NN=N NB=B BT=B BF=B BN=B BB=B"},
-		{"or", "TT=T TF=T TN=T TB=T FT=T FF=F FN=N FB=B NT=T NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
+		{"and", "TT=T TF=F TN=N TB=B FT=F FF=F FN=F FB=F NT=N NF=F NN=N NB=B BT=B BF=F BN=B BB=B"},
+		{"or", "TT=T TF=T TN=T TB=T FT=T FF=F FN=N FB=B NT=T NF=N NN=N NB=B BT=T BF=B BN=B BB=B"},
 		{"==", "TT=T TF=F TN=N TB=B FT=F FF=T FN=N FB=B NT=N NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
 		{"!=", "TT=F TF=T TN=N TB=B FT=T FF=F FN=N FB=B NT=N NF=N NN=N NB=B BT=B BF=B BN=B BB=B"},
 		{"??", "TT=T TF=T TN=T TB=T FT=F FF=F FN=F FB=F NT=T NF=F NN=N NB=B BT=B BF=B BN=B BB=B"},

@@ -224,9 +224,6 @@ func (p *Plan) TypeFilter() (path record.Path, values []string, ok bool) {
 		terms = p.where.args
 	}
 	for _, t := range terms {
-		if t.fails() { // what stands on its right counts only where it did not fail
-			break
-		}
 		want, texts := t.oneOf()
 		if texts == nil {
 			continue

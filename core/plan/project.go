@@ -24,6 +24,7 @@ type Projector struct {
 	spans    []span          // the same
 
 	// Where few rows are selected, expressions are evaluated over a copy.
+	badRows []badRows       // per want: the run's rows whose value could not be read
 	inputs  []int           // wants that expressions of fields read
 	compact []record.Column // per want that is one of inputs
 	rows    []int           // per row of compact: its row in the run; empty: not in use
@@ -42,6 +43,7 @@ func (p *Plan) NewProjector(have []record.Want) (*Projector, error) {
 		m:       newMachine(p.nodes, len(p.wants)),
 		run:     make([]record.Column, len(p.wants)),
 		compact: make([]record.Column, len(p.wants)),
+		badRows: make([]badRows, len(p.wants)),
 		reasons: map[code]string{},
 	}
 	for _, w := range p.wants {
@@ -70,7 +72,7 @@ func (p *Plan) NewProjector(have []record.Want) (*Projector, error) {
 
 // Project appends to dst, a chunk of Rows, the rows of src with an offset in
 // [first, next) that are not dead and that where selects. Rows whose where,
-// field or cast fails go to dst.Bad. It sets dst.Partition, and widens
+// field or cast fails, or looks at one of src.BadValues, go to dst.Bad. It sets dst.Partition, and widens
 // dst.First and dst.Next by the part of [first, next) that src covers, so that
 // chunks that follow each other can be appended to one dst. dead may be nil.
 // filtered counts the rows that where did not select. src.Bad, src.Empty and
@@ -159,7 +161,47 @@ func (r *Projector) bind(src *record.Chunk, start, n int) {
 	r.m.n = n
 	for i, c := range r.columns {
 		r.run[i] = view(&src.Columns[c], start, n)
-		r.m.in[i].Column = r.run[i]
+		r.m.in[i].Column, r.m.in[i].errs = r.run[i], nil
+		r.badRows[i].at = nil
+	}
+	if len(src.BadValues) > 0 {
+		r.bindBad(src, start, n)
+	}
+}
+
+// badRows are the rows of a run in which a want's value could not be read.
+type badRows struct {
+	at     []code // nil: there are none
+	memory []code
+	copied []code // memory for the rows of compact
+}
+
+func (b *badRows) of(row int) code {
+	if b.at == nil {
+		return 0
+	}
+	return b.at[row]
+}
+
+// bindBad makes the values bad that the decoder could not read: an expression
+// that looks at one is bad, and one that does not look is not.
+func (r *Projector) bindBad(src *record.Chunk, start, n int) {
+	values := src.BadValues
+	k, _ := slices.BinarySearchFunc(values, start, func(v record.BadValue, row int) int { return cmp.Compare(v.Row, row) })
+	for ; k < len(values) && values[k].Row < start+n; k++ {
+		for w, c := range r.columns {
+			if c != values[k].Column {
+				continue
+			}
+			b := &r.badRows[w]
+			if b.at == nil {
+				b.memory = resize(b.memory, n)
+				clear(b.memory)
+				b.at = b.memory
+				r.m.in[w].errs = b.at
+			}
+			b.at[values[k].Row-start] = code(k)<<8 | code(unreadable)
+		}
 	}
 }
 
@@ -187,14 +229,19 @@ func (r *Projector) noteFailed(dst, src *record.Chunk, v *vec, start, lo int) (f
 	for i := lo; i < v.Len; i++ {
 		if v.errs[i] != 0 && !slices.Contains(r.dead, i) {
 			failed++
-			r.note(dst, src.Offsets[start+i], v.errs[i])
+			r.note(dst, src, start+i, v.errs[i])
 		}
 	}
 	return failed
 }
 
-// note makes a record bad.
-func (r *Projector) note(dst *record.Chunk, offset int64, c code) {
+// note makes the record of a row of src bad.
+func (r *Projector) note(dst, src *record.Chunk, row int, c code) {
+	offset := src.Offsets[row]
+	if c.cause() == unreadable {
+		dst.Bad = append(dst.Bad, record.Bad{Offset: offset, Reason: src.BadValues[c.id()].Reason})
+		return
+	}
 	reason, ok := r.reasons[c]
 	if !ok {
 		reason = r.plan.reason(c)

@@ -53,6 +53,17 @@ func (a author) event() row {
 	return r
 }
 
+// spoil makes some values ones that the decoder could not read.
+func (a author) spoil(events []row) {
+	for _, e := range events {
+		for name := range e {
+			if a.IntN(12) == 0 {
+				e[name] = bad{}
+			}
+		}
+	}
+}
+
 // decode makes a chunk of events as a decoder does, with a gap in the offsets
 // now and then.
 func (a author) decode(wants []record.Want, events []row, first int64) *record.Chunk {
@@ -66,7 +77,12 @@ func (a author) decode(wants []record.Want, events []row, first int64) *record.C
 	for _, e := range events {
 		offset += int64(a.IntN(8) / 7)
 		for i, w := range wants {
-			store(&c.Columns[i], e[w.Path.String()])
+			v := e[w.Path.String()]
+			if v == (bad{}) {
+				v = nil
+				c.BadValues = append(c.BadValues, record.BadValue{Row: c.Rows(), Column: i, Reason: w.Path.String() + ": bad here"})
+			}
+			store(&c.Columns[i], v)
 		}
 		c.Offsets, c.Times = append(c.Offsets, offset), append(c.Times, 1000+offset)
 		offset++
@@ -179,6 +195,9 @@ func TestProjectAgainstReference(t *testing.T) {
 		events := make([]row, a.IntN(200))
 		for i := range events {
 			events[i] = a.event()
+		}
+		if a.IntN(3) > 0 {
+			a.spoil(events)
 		}
 		checkProject(t, a, p, where, fields, events, seen)
 	}

@@ -225,7 +225,7 @@ func (a author) truth(depth int) term {
 }
 
 // connected is and (decisive: false) or or (decisive: true) over two to four
-// conditions, decided from left to right.
+// conditions: decided by one that decides, wherever it stands.
 func (a author) connected(op string, decisive bool, depth int) term {
 	var terms []term
 	var texts []string
@@ -239,11 +239,11 @@ func (a author) connected(op string, decisive bool, depth int) term {
 	return term{"(" + strings.Join(texts, " "+op+" ") + ")", kind(record.Bool), func(r row) any {
 		var result any = !decisive
 		for _, t := range terms {
-			switch v := t.eval(r); v {
-			case bad{}, decisive:
+			switch v := t.eval(r); {
+			case v == decisive:
 				return v
-			case nil:
-				result = nil
+			case v == (bad{}) || v == nil && result != (bad{}):
+				result = v
 			}
 		}
 		return result
@@ -271,15 +271,17 @@ func (a author) membership(depth int) term {
 		v := x.eval(r)
 		for _, t := range terms {
 			switch w := t.eval(r); {
-			case v == (bad{}):
-				return bad{}
+			case v == (bad{}) || w == (bad{}):
+				result = bad{}
 			case v == nil || w == nil:
-				result = nil
+				if result != (bad{}) {
+					result = nil
+				}
 			case relation("==", v, w):
 				return !negate
 			}
 		}
-		if negate && result != nil {
+		if negate && result == false {
 			return true
 		}
 		return result

@@ -20,7 +20,8 @@ type vec struct {
 	errbuf []code // memory of errs
 }
 
-// code says which expression made a row bad, and why; 0: none did.
+// code says which expression made a row bad, and why; 0: none did. Of a value
+// that could not be read it says which of the chunk's BadValues it is.
 type code uint32
 
 func codeOf(e *expr, c cause) code { return code(e.id)<<8 | code(c) }
@@ -48,6 +49,7 @@ const (
 	notScalar
 	tooLong
 	nullKey
+	unreadable
 )
 
 var causes = [...]string{
@@ -67,6 +69,7 @@ var causes = [...]string{
 	notScalar:      "not a single value",
 	tooLong:        "text too long",
 	nullKey:        "a grouping field is null",
+	unreadable:     "cannot be read",
 }
 
 // mask makes an index into a vec: row i is at i&mask.

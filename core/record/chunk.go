@@ -11,11 +11,12 @@ type Chunk struct {
 	Partition   int32
 	First, Next int64
 	Schema      *Schema
-	Columns     []Column // as Schema.Fields
-	Offsets     []int64  // per row, ascending
-	Times       []int64  // per row: the record's timestamp in Kafka, milliseconds since 1970
-	Bad         []Bad    // records of [First, Next) that could not be decoded, ascending
-	Empty       int      // offsets of [First, Next) that hold no record (compacted, control, aborted)
+	Columns     []Column   // as Schema.Fields
+	Offsets     []int64    // per row, ascending
+	Times       []int64    // per row: the record's timestamp in Kafka, milliseconds since 1970
+	Bad         []Bad      // records of [First, Next) that could not be decoded, ascending
+	BadValues   []BadValue // values of rows that could not be read, rows ascending
+	Empty       int        // offsets of [First, Next) that hold no record (compacted, control, aborted)
 }
 
 // Bad is one record that cannot be written, and why. Reason names field and
@@ -27,6 +28,15 @@ type Bad struct {
 	// (a schema id that the registry does not know). Such a record is listed in
 	// the cut's dead set; the others are judged alike on every repeat.
 	Outside bool
+}
+
+// BadValue is one value of a row that could not be read: it is null in its
+// column, and the record is bad for whoever looks at it there, and for nobody
+// else. So what a sink gets does not depend on what others want.
+type BadValue struct {
+	Row    int
+	Column int
+	Reason string // path and cause, never the value
 }
 
 // NewChunk makes an empty chunk of a schema.
@@ -48,8 +58,9 @@ func (c *Chunk) Reset() {
 		c.Columns[i].Reset()
 	}
 	clear(c.Bad)
+	clear(c.BadValues)
 	c.Partition, c.First, c.Next, c.Empty = 0, 0, 0, 0
-	c.Offsets, c.Times, c.Bad = c.Offsets[:0], c.Times[:0], c.Bad[:0]
+	c.Offsets, c.Times, c.Bad, c.BadValues = c.Offsets[:0], c.Times[:0], c.Bad[:0], c.BadValues[:0]
 }
 
 // Truncate drops all rows from n on, in every column, and what a half-decoded
@@ -59,17 +70,24 @@ func (c *Chunk) Truncate(n int) {
 		c.Columns[i].Settle()
 		c.Columns[i].Truncate(n)
 	}
+	for k := len(c.BadValues); k > 0 && c.BadValues[k-1].Row >= n; k-- {
+		c.BadValues[k-1] = BadValue{}
+		c.BadValues = c.BadValues[:k-1]
+	}
 	if n < len(c.Offsets) {
 		c.Offsets, c.Times = c.Offsets[:n], c.Times[:n]
 	}
 }
 
-// Size is the number of bytes that the rows and the bad records take.
+// Size is the number of bytes that the rows, the bad records and the bad
+// values take.
 func (c *Chunk) Size() int64 {
 	n := int64(len(c.Offsets)+len(c.Times)) * 8
 	for _, b := range c.Bad {
 		n += 32 + int64(len(b.Reason))
 	}
+	// Reasons of values are shared between rows.
+	n += 32 * int64(len(c.BadValues))
 	for i := range c.Columns {
 		n += c.Columns[i].Size()
 	}
