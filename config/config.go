@@ -96,10 +96,15 @@ type Declared struct {
 	Unit string // of a timestamp read from a number: s, ms, us, ns; else ""
 }
 
-// DeadLetters says where records go that cannot be written.
+// DeadLetters says where records go that cannot be written: one of the two, or
+// nowhere.
 type DeadLetters struct {
-	Topic string `yaml:"topic"` // "": nowhere
+	Topic string `yaml:"topic"`
+	Dir   string `yaml:"dir"` // as opened: relative to the folder of the YAML file
 }
+
+// None says that there is no such place.
+func (d DeadLetters) None() bool { return d.Topic == "" && d.Dir == "" }
 
 // Connection is a named destination that sinks share.
 type Connection struct {

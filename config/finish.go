@@ -99,8 +99,8 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 		settings = settings.over(*l.defaults)
 	}
 	settings.apply(&s.Sink)
-	if s.OnBadRecord == DeadLetter && stream != nil && stream.DeadLetters.Topic == "" {
-		d.failAt(s.doc, "", "on_bad_record", "the stream "+s.From+" has no dead_letters", "add dead_letters: {topic: …} to it")
+	if s.OnBadRecord == DeadLetter && stream != nil && stream.DeadLetters.None() {
+		d.failAt(s.doc, "", "on_bad_record", "the stream "+s.From+" has no dead_letters", "add dead_letters: {topic: …} or {dir: …} to it")
 	}
 	if s.Spec.Connection != nil {
 		l.targets(s)

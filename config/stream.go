@@ -25,15 +25,9 @@ type rawStream struct {
 	Schema      string      `yaml:"schema"`
 	Envelope    Envelope    `yaml:"envelope"`
 	Types       declared    `yaml:"types"`
-	DeadLetters deadLetters `yaml:"dead_letters"`
+	DeadLetters DeadLetters `yaml:"dead_letters"`
 	Slots       int         `yaml:"slots"`
 	Defaults    settings    `yaml:"defaults"`
-}
-
-// deadLetters knows the option that comes later.
-type deadLetters struct {
-	Topic string   `yaml:"topic"`
-	Dir   notReady `yaml:"dir"`
 }
 
 // notReady is an option of the design that this release lacks: it is refused,
@@ -155,7 +149,7 @@ func (l *loader) stream(d *decoder, e pair, path string) {
 	s := &streamDoc{at: place{d.file, e.key, path, nil}, body: place{d.file, e.value, path, e.key}, defaults: raw.Defaults}
 	s.Stream = Stream{
 		Name: e.key.Value, Format: raw.Format, Framing: raw.Framing, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
-		DeadLetters: DeadLetters{Topic: raw.DeadLetters.Topic}, Slots: raw.Slots,
+		DeadLetters: raw.DeadLetters, Slots: raw.Slots,
 	}
 	if raw.Kafka == nil {
 		d.missing(e, path, "kafka", "where the events are: kafka: {brokers: […], topics: […], group: …}")
@@ -256,6 +250,12 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 		d.failAt(e.value, path, "dead_letters.topic", "is no name of a topic", "")
 	} else if slices.Contains(s.Kafka.Topics, t) {
 		d.failAt(e.value, path, "dead_letters.topic", "is a topic that the stream reads", "")
+	}
+	if dir := s.DeadLetters.Dir; dir != "" {
+		s.DeadLetters.Dir = d.file.path(dir)
+		if s.DeadLetters.Topic != "" {
+			d.failAt(e.value, path, "dead_letters.dir", "there is a topic: already", "leave one of the two out")
+		}
 	}
 	if s.Slots < 0 || s.Slots > 10_000 {
 		d.failAt(e.value, path, "slots", "must be from 1 to 10000", "")

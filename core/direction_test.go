@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"core/ledger/*":     {"core/record", "core/ledger"},
 	"core/decode":       {"core/record", "core/plan"},
 	"core/lane":         {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry"},
+	"core/deadletter":   {"core/lane", "core/source"},
 	"core/pipeline":     {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry", "core/lane", "core/source", "core/decode"},
 	"core/peek":         {"core/record", "core/plan", "core/source", "core/decode"},
 	"sinks":             {"core/sink", "sinks/*"},

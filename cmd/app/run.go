@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/source"
@@ -66,7 +68,7 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 	opened, err := openStreams(ctx, cfg, log)
 	defer func() {
 		for _, s := range opened {
-			s.cluster.Close()
+			s.close()
 		}
 	}()
 	if err != nil {
@@ -122,6 +124,31 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 type stream struct {
 	cluster *source.Cluster
 	events  *decode.Stream
+	letters lane.DeadLetters   // nil: nowhere
+	folder  *deadletter.Folder // what letters is, if it is one
+}
+
+// close gives up what the stream holds.
+func (s *stream) close() {
+	s.cluster.Close()
+	if s.folder != nil {
+		s.folder.Close() //nolint:errcheck // all that was acknowledged is on the disk already
+	}
+}
+
+// openLetters opens the place of the dead letters.
+func (s *stream) openLetters(c *config.Stream) error {
+	var err error
+	switch {
+	case c.DeadLetters.Topic != "":
+		s.letters = deadletter.NewTopic(s.cluster, c.DeadLetters.Topic)
+	case c.DeadLetters.Dir != "":
+		if s.folder, err = deadletter.OpenFolder(c.DeadLetters.Dir, c.Name, deadletter.FolderOptions{}); err != nil {
+			return err
+		}
+		s.letters = s.folder
+	}
+	return nil
 }
 
 // openStreams connects to each stream's registry. One that is away is waited
@@ -139,6 +166,9 @@ func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		out[s.Name] = &stream{cluster: cluster}
+		if err := out[s.Name].openLetters(s); err != nil {
+			return out, fmt.Errorf("stream %s: %w", s.Name, err)
+		}
 		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
 			out[s.Name].events, err = openEvents(ctx, s)
 			if err == nil {
@@ -174,7 +204,7 @@ func pipelineOptions(cfg *config.Config, s *config.Stream, open *stream, plans m
 	o := pipeline.Options{
 		Stream: s.Name, Cluster: open.cluster, Topics: k.Topics, Group: k.Group, InstanceID: k.InstanceID,
 		Session: k.SessionTimeout, Rebalance: k.RebalanceTimeout, Slots: s.Slots, FetchBytes: int32(k.Fetch.PartitionBytes),
-		Events: open.events, DeadTopic: s.DeadLetters.Topic, Log: log,
+		Events: open.events, DeadLetters: open.letters, Log: log,
 	}
 	for _, d := range cfg.SinksOf(s.Name) {
 		p := plans[d.Name]

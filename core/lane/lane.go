@@ -107,6 +107,15 @@ type Letter struct {
 	Missing     bool // the record itself is gone from the topic
 }
 
+// Size is what the letter holds of its record, in bytes.
+func (l *Letter) Size() int {
+	n := len(l.Key) + len(l.Value)
+	for _, h := range l.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
 // Header is a header of a record.
 type Header struct {
 	Key   string

@@ -164,7 +164,7 @@ func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 			}
 			if n < len(offsets) && offsets[n] == rec.Offset {
 				out[n] = letterOf(rec)
-				size += sizeOf(&out[n])
+				size += out[n].Size()
 				n++
 			}
 		}

@@ -32,9 +32,9 @@ type Options struct {
 	Slots      int           // per topic; 0: one partition each
 	FetchBytes int32         // per fetch, compressed; default 1 MiB
 
-	Events    *decode.Stream
-	Sinks     []Sink
-	DeadTopic string // "": none, then every sink's on_bad_record is stop
+	Events      *decode.Stream
+	Sinks       []Sink
+	DeadLetters lane.DeadLetters // nil: none, then every sink's on_bad_record is stop
 
 	Budget  *Budget
 	Metrics *telemetry.Registry
@@ -321,8 +321,8 @@ func (s *lazySink) Close() error {
 
 // deadLetters is where a sink's bad records go; nil where on_bad_record is stop.
 func (p *pipeline) deadLetters(s Sink) lane.DeadLetters {
-	if !s.DeadLetter || p.o.DeadTopic == "" {
+	if !s.DeadLetter {
 		return nil
 	}
-	return &deadTopic{cluster: p.o.Cluster, topic: p.o.DeadTopic}
+	return p.o.DeadLetters
 }

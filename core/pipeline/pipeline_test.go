@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/plan"
@@ -226,7 +227,7 @@ func (b *bench) run(sinks []pipeline.Sink, slots int) (stop func(), metrics *tel
 	go func() {
 		done <- pipeline.Run(ctx, pipeline.Options{
 			Stream: "test", Cluster: cluster, Topics: []string{"events"}, Group: "g", Session: 6 * time.Second, Slots: slots,
-			Events: b.events, Sinks: sinks, DeadTopic: "events.dead", Metrics: metrics, Log: log,
+			Events: b.events, Sinks: sinks, DeadLetters: deadletter.NewTopic(cluster, "events.dead"), Metrics: metrics, Log: log,
 		})
 	}()
 	var once sync.Once
