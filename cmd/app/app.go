@@ -89,6 +89,7 @@ func commands() []command {
 		runCommand(),
 		checkCommand(),
 		peekCommand(),
+		deadCommand(),
 		sinksCommand(),
 		describeCommand(),
 		versionCommand(),

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// How the name of a file ends: -20261122T163010Z-1f2e3d4c.jsonl
+// How the name of a file ends: -20261122T163010.123456Z-1f2e3d4c.jsonl
 const (
-	nameTime = "20060102T150405Z"
+	nameTime = "20060102T150405.000000Z"
 	suffix   = ".jsonl"
 )
 
@@ -57,7 +57,7 @@ func (f *Files) names() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ending := regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\.jsonl$`)
+	ending := regexp.MustCompile(`^[0-9]{8}T[0-9]{6}[.][0-9]{6}Z-[0-9a-f]{8}[.]jsonl$`)
 	var names []string
 	for _, e := range entries {
 		if rest, ok := strings.CutPrefix(e.Name(), f.stream+"-"); ok && e.Type().IsRegular() && ending.MatchString(rest) {
