@@ -1,0 +1,195 @@
+package integration_test
+
+import (
+	"slices"
+	"strings"
+)
+
+// groups runs Kafka's own tool on the test's group.
+func (g *gapRun) groups(args ...string) {
+	g.Helper()
+	out, err := g.kafka.ConsumerGroups(gapLimit(g.T), append(args, "--group", g.name)...)
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Logf("kafka-consumer-groups %s\n%s", strings.Join(args, " "), out)
+}
+
+// gapGroupDeleted deletes the group: a table knows where it is, and goes on.
+// An archive does not.
+func gapGroupDeleted(g *gapRun) {
+	gapRecordLost(g, func() { g.groups("--delete") })
+}
+
+// gapOffsetsReset sets all offsets back, as people do to read a topic again.
+func gapOffsetsReset(g *gapRun) {
+	gapRecordLost(g, func() { g.groups("--reset-offsets", "--to-earliest", "--execute", "--topic", g.name) })
+}
+
+func gapRecordLost(g *gapRun, lose func()) {
+	g.topic(2)
+	g.produce(0, 100, 2)
+	l := g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, span(0, 100)...)
+	}
+	l.stop()
+	lose()
+	g.produce(100, 200, 2)
+	for range 2 { // it does not heal by itself when others have made records
+		l = g.start("table", "lite", "archive", "late=archive")
+		l.stopped("archive", "lost record")
+		l.has("late", span(0, 200)...)
+		l.has("table", span(0, 200)...)
+		l.has("lite", span(0, 200)...)
+		l.running("table", "lite", "late")
+		l.stop()
+		g.wants("archive", span(0, 100)...)
+	}
+}
+
+// gapOnePartitionReset sets back one partition of a slot of two: what the slot's
+// record says is not whole any more.
+func gapOnePartitionReset(g *gapRun) {
+	g.topic(4)
+	g.produce(0, 100, 4)
+	d := gapDeployment{stream: "    slots: 2", sinks: []string{"table", "lite", "archive"}}
+	l := g.deploy("conf", d)
+	for _, sink := range d.sinks {
+		l.has(sink, span(0, 100)...)
+	}
+	l.stop()
+	g.groups("--reset-offsets", "--to-earliest", "--execute", "--topic", g.name+":1")
+	g.produce(100, 200, 4)
+	l = g.deploy("conf", d)
+	// Partitions 2 and 3 are another slot, and go on.
+	want := append(span(0, 100), slices.DeleteFunc(span(100, 200), func(n int) bool { return n%4 < 2 })...)
+	for _, sink := range d.sinks {
+		l.stopped(sink, "damaged record", "partition 1")
+		l.has(sink, want...)
+	}
+	l.stop()
+	for _, sink := range d.sinks {
+		g.wants(sink, want...)
+	}
+}
+
+// gapSlotsChanged changes the slots, and puts them back.
+func gapSlotsChanged(g *gapRun) {
+	g.topic(4)
+	g.produce(0, 100, 4)
+	sinks := []string{"table", "lite", "archive"}
+	l := g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: sinks})
+	for _, sink := range sinks {
+		l.has(sink, span(0, 100)...)
+	}
+	l.stop()
+	g.produce(100, 200, 4)
+	for _, slots := range []string{"    slots: 1", ""} {
+		l = g.deploy("conf", gapDeployment{stream: slots, sinks: sinks})
+		for _, sink := range sinks {
+			l.stopped(sink, "slots changed", "the records have 2")
+		}
+		l.stop()
+		for _, sink := range sinks {
+			g.wants(sink, span(0, 100)...)
+		}
+	}
+	l = g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: sinks})
+	for _, sink := range sinks {
+		l.has(sink, span(0, 200)...)
+	}
+	l.stop()
+}
+
+// gapSinkRenamed gives a sink another name, and its own back: under each name
+// it has a position.
+func gapSinkRenamed(g *gapRun) {
+	g.topic(2)
+	g.produce(0, 100, 2)
+	l := g.start("table", "archive")
+	l.has("table", span(0, 100)...)
+	l.has("archive", span(0, 100)...)
+	l.stop()
+	g.produce(100, 150, 2)
+	l = g.start("table", "other=archive")
+	l.has("table", span(0, 150)...)
+	l.has("other", span(0, 150)...)
+	if len(l.lines("not run here")) == 0 {
+		g.Error("the log does not say that the group holds positions of a sink that is not run")
+	}
+	l.stop()
+	g.wants("archive", span(0, 100)...)
+	l = g.start("table", "archive")
+	l.has("archive", span(0, 150)...)
+	l.stop()
+	g.wants("table", span(0, 150)...)
+	g.wants("other", span(0, 150)...)
+}
+
+// gapSinkRemoved runs without a sink for a while: its position is kept.
+func gapSinkRemoved(g *gapRun) {
+	g.topic(2)
+	g.produce(0, 100, 2)
+	l := g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, span(0, 100)...)
+	}
+	l.stop()
+	g.produce(100, 150, 2)
+	l = g.start("table")
+	l.has("table", span(0, 150)...)
+	l.stop()
+	g.wants("archive", span(0, 100)...)
+	l = g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, span(0, 150)...)
+	}
+	l.stop()
+}
+
+// gapOtherSinks runs two deployments with one group that have other sinks: each
+// is told of it, and has only the partitions that it is given, until the other
+// is gone.
+func gapOtherSinks(g *gapRun) {
+	g.topic(4)
+	a := g.deploy("a", gapDeployment{sinks: []string{"table"}})
+	b := g.deploy("b", gapDeployment{sinks: []string{"archive"}})
+	a.until("two slots for each", func() bool { return len(a.lanes("table")) == 2 && len(b.lanes("archive")) == 2 })
+	g.produce(0, 100, 4)
+	a.until("rows of two partitions", func() bool { return len(g.numbers("table")) == 50 && len(g.numbers("archive")) == 50 })
+	a.until("a word that the sinks differ", func() bool {
+		return len(a.lines("different sinks"))+len(b.lines("different sinks")) > 0
+	})
+	b.stop()
+	a.has("table", span(0, 100)...)
+	a.stop()
+	b = g.deploy("b", gapDeployment{sinks: []string{"archive"}})
+	b.has("archive", span(0, 100)...)
+	b.stop()
+	g.wants("table", span(0, 100)...)
+}
+
+// gapOtherTopics runs two deployments with one group that read other topics:
+// the one that does not lead the group is told that it gets nothing.
+func gapOtherTopics(g *gapRun) {
+	g.topic(2)
+	other := g.name + "_b"
+	if err := g.kafka.CreateTopic(gapLimit(g.T), other, 2, nil); err != nil {
+		g.Fatal(err)
+	}
+	g.produce(0, 100, 2)
+	g.produceTo(other, 1000, 1100, 2, 0)
+	a := g.deploy("a", gapDeployment{sinks: []string{"table"}})
+	a.has("table", span(0, 100)...)
+	b := g.deploy("b", gapDeployment{topics: other, sinks: []string{"archive"}})
+	a.until("a word on the topics", func() bool {
+		return len(a.lines("topics"))+len(b.lines("topics")) > 0
+	})
+	g.produce(100, 200, 2)
+	a.has("table", span(0, 200)...)
+	a.stop()
+	b.has("archive", span(1000, 1100)...)
+	b.stop()
+	g.wants("table", span(0, 200)...)
+}

@@ -1,0 +1,117 @@
+package integration_test
+
+import (
+	"fmt"
+
+	"time"
+)
+
+// logStart waits until the log of partition 0 begins at an offset.
+func (g *gapRun) logStart(want int64) {
+	g.Helper()
+	for end := time.Now().Add(45 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		first, _, err := g.kafka.LogRange(gapLimit(g.T), g.name, 0)
+		if err == nil && first == want {
+			return
+		}
+		if time.Now().After(end) {
+			g.Fatalf("the log begins at %d (%v), and not at %d", first, err, want)
+		}
+	}
+}
+
+func (g *gapRun) configure(key, value string) {
+	g.Helper()
+	if err := g.kafka.ConfigureTopic(gapLimit(g.T), g.name, map[string]string{key: value}); err != nil {
+		g.Fatal(err)
+	}
+}
+
+func (g *gapRun) deleteBefore(offset int64) {
+	g.Helper()
+	if err := g.kafka.DeleteRecords(gapLimit(g.T), g.name, 0, offset); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// gapRetentionDown lets Kafka's own retention delete what two of three sinks
+// have not seen.
+func gapRetentionDown(g *gapRun) {
+	g.topic(1)
+	g.produce(0, 100, 1)
+	l := g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, span(0, 100)...)
+	}
+	l.stop()
+	g.produce(100, 300, 1)
+	l = g.start("lite")
+	l.has("lite", span(0, 300)...)
+	l.stop()
+	g.configure("retention.ms", "1")
+	g.logStart(300)
+	g.configure("retention.ms", "-1")
+	g.produce(300, 350, 1)
+
+	l = g.start("table", "lite", "archive", "late=archive")
+	l.stopped("table", "gap", g.name+"[0] [100,300)")
+	l.stopped("archive", "gap", g.name+"[0] [100,300)")
+	l.has("lite", span(0, 350)...)
+	l.has("late", span(300, 350)...)
+	l.running("lite", "late")
+	l.stop()
+	g.wants("table", span(0, 100)...)
+	g.wants("archive", span(0, 100)...)
+}
+
+// gapRetentionRunning keeps one sink from its database until what it has to
+// read next is deleted.
+func gapRetentionRunning(g *gapRun) {
+	g.topic(8) // so that the memory for newest records is divided by eight
+	g.produce(0, 100, 1)
+	l := g.start("table", "lite", "archive")
+	l.has("table", span(0, 100)...)
+	g.proxy.Refuse()
+	g.proxy.Sever()
+	g.produceTo(g.name, 100, 3000, 1, 4096)
+	l.has("lite", span(0, 3000)...)
+	l.has("archive", span(0, 3000)...)
+	g.deleteBefore(2000)
+	if err := g.proxy.Accept(); err != nil {
+		g.Fatal(err)
+	}
+	l.stopped("table", "gap", g.name+"[0] [100,2000)")
+	g.produce(3000, 3100, 1)
+	l.has("lite", span(0, 3100)...)
+	l.has("archive", span(0, 3100)...)
+	l.running("lite", "archive")
+	l.stop()
+	g.wants("table", span(0, 100)...)
+}
+
+// gapBackupOlderThanLog restores a database whose position Kafka does not have
+// any more.
+func gapBackupOlderThanLog(g *gapRun) {
+	g.topic(1)
+	g.produce(0, 100, 1)
+	l := g.start("table", "archive")
+	l.has("table", span(0, 100)...)
+	backup := g.dump()
+	g.produce(100, 200, 1)
+	l.has("table", span(0, 200)...)
+	l.has("archive", span(0, 200)...)
+	l.stop()
+	g.restore(backup)
+	g.deleteBefore(150)
+	l = g.start("table", "archive")
+	l.stopped("table", "gap", g.name+"[0] [100,150)")
+	g.produce(200, 250, 1)
+	l.has("archive", span(0, 250)...)
+	l.stop()
+	g.wants("table", span(0, 100)...)
+}
+
+// ends are the words that belong to a topic that ends below a position.
+func ends(g *gapRun, end, position int) []string {
+	return []string{"truncated", fmt.Sprintf("%s[0] ends at %d, below the sink's position %d", g.name, end, position)}
+}

@@ -1,0 +1,148 @@
+package integration_test
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func gapRecreatedDownBelow(g *gapRun) { gapRecreated(g, false, 1050) }
+func gapRecreatedDownAbove(g *gapRun) { gapRecreated(g, false, 1200) }
+
+func gapRecreatedRunningBelow(g *gapRun) { gapRecreated(g, true, 1050) }
+func gapRecreatedRunningAbove(g *gapRun) { gapRecreated(g, true, 1200) }
+
+// gapRecreated deletes the topic when sinks are at offset 100, and fills
+// another one of its name with the numbers [1000, to).
+func gapRecreated(g *gapRun, running bool, to int) {
+	g.topic(1)
+	g.produce(0, 100, 1)
+	old := []string{"table", "lite", "archive"}
+	l := g.start(old...)
+	for _, sink := range old {
+		l.has(sink, span(0, 100)...)
+	}
+	if !running {
+		l.stop()
+	}
+	g.again()
+	g.produce(1000, to, 1)
+	if !running {
+		l = g.start("table", "lite", "archive", "late=archive")
+		l.has("late", span(1000, to)...) // it has nothing of the old topic
+	}
+	for _, sink := range old {
+		l.stopped(sink, "other incarnation", g.name)
+	}
+	l.stop()
+	for _, sink := range old {
+		g.wants(sink, span(0, 100)...)
+	}
+}
+
+// gapGrownDown and gapGrownRunning add partitions, also to a sink that began
+// with the latest records: what is new in a topic is read from its beginning.
+func gapGrownDown(g *gapRun)    { gapGrown(g, false) }
+func gapGrownRunning(g *gapRun) { gapGrown(g, true) }
+
+func gapGrown(g *gapRun, running bool) {
+	g.topic(2)
+	g.produce(0, 100, 2)
+	d := gapDeployment{sinks: []string{"table", "lite", "archive"}, more: map[string]string{"archive": "start: latest\n"}}
+	l := g.deploy("conf", d)
+	l.settled("archive", 50, 50)
+	g.produce(100, 150, 2)
+	l.has("table", span(0, 150)...)
+	l.has("archive", span(100, 150)...)
+	if !running {
+		l.stop()
+	}
+	if err := g.kafka.AddPartitions(gapLimit(g.T), g.name, 4); err != nil {
+		g.Fatal(err)
+	}
+	g.produce(152, 252, 4) // 152 goes to partition 0, like 0 and 100
+	if !running {
+		l = g.deploy("conf", d)
+	}
+	l.has("table", append(span(0, 150), span(152, 252)...)...)
+	l.has("lite", append(span(0, 150), span(152, 252)...)...)
+	l.has("archive", append(span(100, 150), span(152, 252)...)...)
+	l.running("table", "lite", "archive")
+	l.stop()
+}
+
+// saved is the folder of partition 0 as it was before, while the broker is
+// down.
+func (g *gapRun) save() string {
+	g.Helper()
+	to := filepath.Join(g.dir, "saved")
+	if err := os.CopyFS(to, os.DirFS(filepath.Join(g.kafka.Data(), g.name+"-0"))); err != nil {
+		g.Fatal(err)
+	}
+	return to
+}
+
+// putBack makes the log of partition 0 what it was, as a disk that is restored
+// or a replica that was behind does when it has to lead.
+func (g *gapRun) putBack(saved string) {
+	g.Helper()
+	folder := filepath.Join(g.kafka.Data(), g.name+"-0")
+	if err := os.RemoveAll(folder); err != nil {
+		g.Fatal(err)
+	}
+	if err := os.CopyFS(folder, os.DirFS(saved)); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// broker does something while the broker is down.
+func (g *gapRun) broker(while func()) {
+	g.Helper()
+	if err := g.kafka.Stop(); err != nil {
+		g.Fatal(err)
+	}
+	while()
+	if err := g.kafka.Start(gapLimit(g.T)); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// gapTruncatedDown puts an older log back while the program is down.
+func gapTruncatedDown(g *gapRun) {
+	l, saved := gapBeforeTruncation(g)
+	l.stop()
+	g.broker(func() { g.putBack(saved) })
+	l = g.start("table", "lite", "archive", "late=archive")
+	gapAfterTruncation(g, l)
+	l.has("late", span(0, 100)...)
+	l.running("late")
+	l.stop()
+}
+
+// gapTruncatedRunning does it while the program runs.
+func gapTruncatedRunning(g *gapRun) {
+	l, saved := gapBeforeTruncation(g)
+	g.broker(func() { g.putBack(saved) })
+	gapAfterTruncation(g, l)
+	l.stop()
+}
+
+func gapBeforeTruncation(g *gapRun) (l *gapLife, saved string) {
+	g.topic(1)
+	g.produce(0, 100, 1)
+	g.broker(func() { saved = g.save() })
+	g.produce(100, 200, 1)
+	l = g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, span(0, 200)...)
+	}
+	return l, saved
+}
+
+func gapAfterTruncation(g *gapRun, l *gapLife) {
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.stopped(sink, "truncated", g.name+"[0] ends at 100, below the sink's position 200")
+	}
+	for _, sink := range []string{"table", "lite", "archive"} {
+		g.wants(sink, span(0, 200)...)
+	}
+}
