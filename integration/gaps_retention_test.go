@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"strings"
 
 	"time"
 )
@@ -62,6 +63,48 @@ func gapRetentionDown(g *gapRun) {
 	l.stop()
 	g.wants("table", span(0, 100)...)
 	g.wants("archive", span(0, 100)...)
+
+	// One of them goes on, and says what it leaves out.
+	l = g.skipGaps("archive", "table", "lite", "archive", "late=archive")
+	l.has("archive", append(span(0, 100), span(300, 350)...)...)
+	l.skipped("archive", g.name+"[0] [100,300)", 200)
+	l.stopped("table", "gap", g.name+"[0] [100,300)")
+	l.stop()
+	l = g.skipGaps("table", "table", "lite", "archive", "late=archive")
+	l.has("table", append(span(0, 100), span(300, 350)...)...)
+	l.skipped("table", g.name+"[0] [100,300)", 200)
+	g.produce(350, 360, 1)
+	for sink, want := range map[string][]int{
+		"table": append(span(0, 100), span(300, 360)...), "archive": append(span(0, 100), span(300, 360)...),
+		"lite": span(0, 360), "late": span(300, 360),
+	} {
+		l.has(sink, want...)
+	}
+	l.running("table", "lite", "archive", "late")
+	l.stop()
+}
+
+// skipGaps runs the program with on_gap: skip_and_record for one sink.
+func (g *gapRun) skipGaps(sink string, sinks ...string) *gapLife {
+	g.Helper()
+	return g.deploy("conf", gapDeployment{sinks: sinks, more: map[string]string{sink: "on_gap: skip_and_record\n"}})
+}
+
+// skipped looks for the record of what a sink has left out: one line in the
+// log, and a count.
+func (l *gapLife) skipped(sink, batch string, offsets int) {
+	l.Helper()
+	lines := l.lines("gap: records are skipped")
+	if len(lines) != 1 || !strings.HasPrefix(fmt.Sprint(lines[0]["sink"]), sink+"@") || lines[0]["skipped"] != batch || fmt.Sprint(lines[0]["offsets"]) != fmt.Sprint(offsets) {
+		l.Errorf("want one line on %s of sink %s in the log: %v", batch, sink, lines)
+	}
+	l.until("the count of what is skipped", func() bool {
+		n := int64(0)
+		for _, lane := range l.lanes(sink) {
+			n += lane.Skipped
+		}
+		return n == int64(offsets)
+	})
 }
 
 // gapRetentionRunning keeps one sink from its database until what it has to
@@ -87,6 +130,10 @@ func gapRetentionRunning(g *gapRun) {
 	l.running("lite", "archive")
 	l.stop()
 	g.wants("table", span(0, 100)...)
+	l = g.skipGaps("table", "table", "lite", "archive")
+	l.has("table", append(span(0, 100), span(2000, 3100)...)...)
+	l.skipped("table", g.name+"[0] [100,2000)", 1900)
+	l.stop()
 }
 
 // gapBackupOlderThanLog restores a database whose position Kafka does not have
@@ -109,9 +156,8 @@ func gapBackupOlderThanLog(g *gapRun) {
 	l.has("archive", span(0, 250)...)
 	l.stop()
 	g.wants("table", span(0, 100)...)
-}
-
-// ends are the words that belong to a topic that ends below a position.
-func ends(g *gapRun, end, position int) []string {
-	return []string{"truncated", fmt.Sprintf("%s[0] ends at %d, below the sink's position %d", g.name, end, position)}
+	l = g.skipGaps("table", "table", "archive")
+	l.has("table", append(span(0, 100), span(150, 250)...)...)
+	l.skipped("table", g.name+"[0] [100,150)", 50)
+	l.stop()
 }

@@ -426,7 +426,7 @@ func (l *gapLife) lanes(sink string) (all []telemetry.LaneSnapshot) {
 		l.Fatal(err)
 	}
 	for _, lane := range s.Lanes {
-		if lane.Sink == sink {
+		if lane.Sink == sink && lane.State != telemetry.Idle {
 			all = append(all, lane)
 		}
 	}

@@ -37,6 +37,20 @@ func gapRecreated(g *gapRun, running bool, to int) {
 	for _, sink := range old {
 		g.wants(sink, span(0, 100)...)
 	}
+	// Two of them go on in the new topic, and the other stays where it is.
+	reset := map[string]string{"table": "on_topic_reset: new_incarnation\n", "archive": "on_topic_reset: new_incarnation\n"}
+	for range 2 {
+		l = g.deploy("conf", gapDeployment{sinks: old, more: reset})
+		l.has("table", append(span(0, 100), span(1000, to)...)...)
+		l.has("archive", append(span(0, 100), span(1000, to)...)...)
+		l.stopped("lite", "other incarnation")
+		g.produce(to, to+10, 1)
+		to += 10
+		l.has("table", append(span(0, 100), span(1000, to)...)...)
+		l.has("archive", append(span(0, 100), span(1000, to)...)...)
+		l.stop()
+		g.wants("lite", span(0, 100)...)
+	}
 }
 
 // gapGrownDown and gapGrownRunning add partitions, also to a sink that began

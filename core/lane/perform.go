@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/sluicekit/sluice/core/ledger"
@@ -72,6 +73,7 @@ func (l *Lane) claim(ctx context.Context) Event {
 		f.Last = l.fromCut(found.Last)
 	}
 	l.judgeAnswer(f)
+	l.judgeUnknown(f)
 	return Event{Kind: Claimed, Found: f}
 }
 
@@ -89,6 +91,32 @@ func (l *Lane) judgeAnswer(f Found) {
 		l.c.Log.Warn("the destination is behind the ledger, as after a restore from a backup: going on from the destination",
 			"destination", f.High.String(), "ledger", l.state.Position.String())
 	}
+}
+
+// judgeUnknown tells what the destination holds of a sink that the ledger does
+// not know: the record is gone, since a sink that is new has written nothing.
+func (l *Lane) judgeUnknown(f Found) {
+	if l.state.Entered || f.Other || !f.High.Any() {
+		return
+	}
+	if l.c.Delivery == sink.Atomic {
+		l.c.Log.Warn("the group has no record of this sink (expired, deleted, or reset by another tool): going on from the destination",
+			"destination", f.High.String(), "detail", l.c.Notice)
+		return
+	}
+	var b strings.Builder
+	if l.c.Notice != "" {
+		b.WriteString(l.c.Notice + "; ")
+	}
+	b.WriteString("the destination has rows of this sink")
+	between := ": "
+	for i, next := range f.High.Offsets() {
+		if next >= 0 {
+			fmt.Fprintf(&b, "%s%s[%d] below offset %d", between, l.c.Claim.Topic, int(l.c.Claim.Partition)+i, next)
+			between = ", "
+		}
+	}
+	l.cause = errors.New(b.String())
 }
 
 func (l *Lane) resolve(ctx context.Context) Event {

@@ -38,6 +38,9 @@ func (l *Lane) observe(before State, e Event) {
 		}
 	case Saved:
 		l.countSkipped()
+		if before.Phase == Opening {
+			l.mark(l.state.Position) // a new sink's, before it has read anything
+		}
 	}
 }
 

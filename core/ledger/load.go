@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // SlotLayout is where a slot lies in its topic.
@@ -43,6 +44,24 @@ func (w *Writer) State(at Slot) State {
 		return State{}
 	}
 	return State{Presence: s.presence, Message: s.message, Incarnation: s.want.Incarnation, Width: s.want.Width, Partitions: s.want.Partitions}
+}
+
+// Others lists the sinks that a slot's record has an entry of, and that this
+// member does not run.
+func (w *Writer) Others(at Slot) []ID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.slots[at]
+	if s == nil {
+		return nil
+	}
+	var out []ID
+	for _, e := range s.entries {
+		if !slices.Contains(w.options.Sinks, e.Sink) {
+			out = append(out, e.Sink)
+		}
+	}
+	return out
 }
 
 // Load fetches and parses the records of newly gained slots. Slots that are

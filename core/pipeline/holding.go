@@ -79,6 +79,8 @@ func (p *pipeline) hold(ctx context.Context, gen generation) {
 	if !h.prepare(ctx) {
 		return
 	}
+	h.tellTopics()
+	h.tellStrangers()
 	h.log.Info("carrying", "generation", gen.ID(), "slots", len(h.slots), "sinks", len(h.o.Sinks))
 	revoke := make(chan struct{})
 	lanes := h.start(run, revoke, &background)
@@ -86,6 +88,7 @@ func (p *pipeline) hold(ctx context.Context, gen generation) {
 	close(revoke)
 	h.drain(ctx, run, cancel, lanes)
 	flush, done := context.WithTimeout(write, 2*time.Second)
+	h.countLast(flush, run)
 	if err := h.writer.Flush(flush); err != nil {
 		h.log.Debug("flush the ledger", "error", err)
 	}
@@ -204,7 +207,7 @@ func (h *holding) judge(s *heldSlot) {
 		s.record = lane.Lost
 	case st.Incarnation != s.topic.incarnation:
 		s.record = lane.Replaced
-		s.notice = fmt.Sprintf("the group's record is of incarnation %s, the topic is %s", st.Incarnation, s.topic.incarnation)
+		s.notice = otherTopic(s, st.Incarnation)
 	case h.resized(s, st):
 		s.record = lane.Resized
 		s.notice = fmt.Sprintf("slots: %d would make slots of %d partitions, the records have %d", h.o.Slots, widthOf(s.topic.layout.Partitions, h.o.Slots), st.Width)
@@ -329,9 +332,13 @@ func ofEntry(s *heldSlot, e ledger.Entry) (lane.RecordState, string) {
 	case s.record != lane.Present && s.record != lane.Replaced:
 		return s.record, s.notice
 	case e.Incarnation != s.topic.incarnation:
-		return lane.Replaced, fmt.Sprintf("the group's record is of incarnation %s, the topic is %s", e.Incarnation, s.topic.incarnation)
+		return lane.Replaced, otherTopic(s, e.Incarnation)
 	}
 	return lane.Present, ""
+}
+
+func otherTopic(s *heldSlot, recorded string) string {
+	return fmt.Sprintf("the group's record is of incarnation %s of topic %s, which is %s now", recorded, s.slot.Topic, s.topic.incarnation)
 }
 
 // await returns when it is time to give the slots up.
@@ -407,6 +414,19 @@ func (h *holding) changed(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// countLast counts once more, unless all is counted: a stream that ends in its
+// first second would not know, the next time, which partitions are new.
+func (h *holding) countLast(ctx, run context.Context) {
+	for _, t := range h.topics {
+		if run.Err() == nil && t.prefix.Load() < t.layout.Partitions {
+			if err := h.count(ctx); err != nil {
+				h.log.Debug("count the partitions that have a record", "error", err)
+			}
+			return
+		}
+	}
 }
 
 // count brings the records' partition counts up to date.

@@ -99,6 +99,7 @@ type pipeline struct {
 	sinks  []*lazySink
 	ids    []ledger.ID
 
+	strangers  bool // it was said that the group knows sinks that are not run here
 	complained bool // layout has, since it last had an answer; it is never called twice at a time
 }
 
@@ -248,8 +249,10 @@ func (p *pipeline) records(ctx context.Context, topic, incarnation string, parti
 func (p *pipeline) info() string {
 	var ids []string
 	for _, s := range p.o.Sinks {
-		ids = append(ids, s.Config.ID())
+		print := s.Plan.Fingerprint()
+		ids = append(ids, s.Config.ID()+" "+hex.EncodeToString(print[:]))
 	}
+	ids = append(ids, p.o.Topics...)
 	slices.Sort(ids)
 	h := fnv.New64a()
 	h.Write([]byte(strings.Join(ids, "\n")))
@@ -257,7 +260,7 @@ func (p *pipeline) info() string {
 }
 
 func (p *pipeline) differ(infos map[string]string) {
-	p.o.Log.Warn("members of the group run different sinks; normal while a change rolls out, else a mistake", "members", len(infos))
+	p.o.Log.Warn("members of the group run different sinks, fields or topics, and each partition gets those of its member alone; normal while a change rolls out, else two deployments have one group", "members", len(infos))
 }
 
 // lazySink opens a sink when it is first claimed, so that a destination that
