@@ -1,7 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -53,6 +56,26 @@ const (
 
 func (OnBadRecord) choices() []string { return []string{string(StopOnBad), string(DeadLetter)} }
 func (OnBadRecord) later() []string   { return nil }
+
+// Share is how many of 1,000 offsets may be bad: 50 is 5%.
+type Share int
+
+// String is the share as the YAML writes it.
+func (s Share) String() string { return strconv.FormatFloat(float64(s)/10, 'f', -1, 64) + "%" }
+
+// UnmarshalText reads a percentage, such as 5% or 0.1%.
+func (s *Share) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	whole, tenth, _ := strings.Cut(number, ".")
+	w, err1 := strconv.ParseUint(whole, 10, 8)
+	t, err2 := strconv.ParseUint("0"+tenth, 10, 8)
+	n := Share(10*w + t)
+	if !ok || err1 != nil || err2 != nil || len(tenth) > 1 || strings.HasSuffix(number, ".") || n < 1 || n >= 1000 {
+		return errors.New("must be a percentage from 0.1% to 99.9%, such as 5%")
+	}
+	*s = n
+	return nil
+}
 
 // OnGap is what a sink does when records that it has not written are gone.
 type OnGap string

@@ -125,6 +125,7 @@ type Sink struct {
 	Aggregate   *Aggregate
 	Batch       sink.Batch
 	OnBadRecord OnBadRecord
+	MaxBad      Share // with DeadLetter: more bad records than that stop the sink; 0: no limit
 	OnGap       OnGap
 	OnReset     OnReset
 	Delivery    sink.Delivery // the Spec's, or AtLeastOnce where that was chosen

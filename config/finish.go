@@ -102,6 +102,9 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 	if s.OnBadRecord == DeadLetter && stream != nil && stream.DeadLetters.None() {
 		d.failAt(s.doc, "", "on_bad_record", "the stream "+s.From+" has no dead_letters", "add dead_letters: {topic: …} or {dir: …} to it")
 	}
+	if s.OnBadRecord == StopOnBad && s.settings.MaxBad != nil {
+		d.failAt(s.doc, "", "max_bad", "has no meaning with on_bad_record: stop, which stops at the first bad record", "add on_bad_record: dead_letter")
+	}
 	if s.Spec.Connection != nil {
 		l.targets(s)
 	}

@@ -15,6 +15,7 @@ type settings struct {
 	Start       *Start         `yaml:"start"`
 	Batch       batch          `yaml:"batch"`
 	OnBadRecord *OnBadRecord   `yaml:"on_bad_record"`
+	MaxBad      *Share         `yaml:"max_bad"`
 	OnGap       *OnGap         `yaml:"on_gap"`
 	OnReset     *OnReset       `yaml:"on_topic_reset"`
 	OnNewField  *notReady      `yaml:"on_new_field"`
@@ -64,6 +65,7 @@ func (s settings) over(less settings) settings {
 	or(&s.Batch.Bytes, less.Batch.Bytes)
 	or(&s.Batch.Age, less.Batch.Age)
 	or(&s.OnBadRecord, less.OnBadRecord)
+	or(&s.MaxBad, less.MaxBad)
 	or(&s.OnGap, less.OnGap)
 	or(&s.OnReset, less.OnReset)
 	or(&s.Timeout, less.Timeout)
@@ -85,6 +87,7 @@ func (s settings) apply(to *Sink) {
 	to.Batch.Bytes = value(s.Batch.Bytes, nonZero(b.Bytes, defaultBytes))
 	to.Batch.Age = value(s.Batch.Age, nonZero(b.Age, defaultAge))
 	to.OnBadRecord = value(s.OnBadRecord, StopOnBad)
+	to.MaxBad = value(s.MaxBad, 0)
 	to.OnGap = value(s.OnGap, StopOnGap)
 	to.OnReset = value(s.OnReset, StopOnReset)
 	to.Timeout = value(s.Timeout, defaultTimeout)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/deadletter"
+	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/source"
 )
 
@@ -172,5 +173,5 @@ func (d *deadFlags) selects(f *deadletter.Found) bool {
 	if d.sink != "" && d.sink != f.Sink && d.sink != name {
 		return false
 	}
-	return d.reason == "" || strings.Contains(f.Reason, d.reason) || strings.Contains(deadletter.Class(f.Reason), d.reason)
+	return d.reason == "" || strings.Contains(f.Reason, d.reason) || strings.Contains(lane.ReasonClass(f.Reason), d.reason)
 }

@@ -211,7 +211,7 @@ func pipelineOptions(cfg *config.Config, s *config.Stream, open *stream, plans m
 		for t := range d.Targets {
 			o.Sinks = append(o.Sinks, pipeline.Sink{
 				Spec: d.Spec, Plan: p, Batch: d.Batch, Start: pipeline.Start{Latest: d.Start.Latest, Time: d.Start.Time},
-				DeadLetter: d.OnBadRecord == config.DeadLetter, SkipGaps: d.OnGap == config.SkipGap, NewTopic: d.OnReset == config.NewIncarnation,
+				DeadLetter: d.OnBadRecord == config.DeadLetter, MaxBad: int(d.MaxBad), SkipGaps: d.OnGap == config.SkipGap, NewTopic: d.OnReset == config.NewIncarnation,
 				Config: d.Open(t, p, log.With("sink", d.Name+"@"+d.Targets[t].Connection)),
 			})
 		}

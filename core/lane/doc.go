@@ -4,7 +4,7 @@
 // What comes in: decoded chunks of the slot's partitions (from a Feed), and
 // what the ledger and the destination remember. What goes out: Append, Stage
 // and Commit calls to a sink.Writer, intents and positions to the ledger, and
-// letters to the dead-letter topic.
+// letters to the dead letters.
 //
 // # Two halves
 //
@@ -27,6 +27,10 @@
 // After any error the writer is closed and the lane claims again; a cut that
 // may have been committed is then read again with the same bounds and dead
 // set, and committed again, before anything else.
+//
+// A flood of bad records (Config.MaxBad) is judged while a new cut is read,
+// before its bounds are fixed, and by offsets alone: it decides whether there is
+// a cut, never what is in one, so a repeat is what it was.
 //
 // Goroutines: Run is one, and starts none that outlives it. Memory: a lane owns
 // its projected chunk; a decoded chunk belongs to the feed and is released

@@ -24,6 +24,7 @@ type Config struct {
 	Timeout  time.Duration // the longest attempt to commit
 	Session  time.Duration // of the group: the first attempt to commit is shorter
 	Letters  DeadLetters   // nil: on_bad_record is stop
+	MaxBad   int           // with Letters: how many of FloodWindow offsets may be bad; 0: all
 	SkipGaps bool          // on_gap: skip_and_record
 	NewTopic bool          // on_topic_reset: new_incarnation
 
@@ -128,6 +129,7 @@ type Lane struct {
 	state   State
 	writer  sink.Writer
 	cut     cutting
+	flood   flood
 	held    int64 // bytes charged to the budget
 	attempt int   // failures in a row
 	cause   error
@@ -146,6 +148,9 @@ func Run(ctx context.Context, c Config, revoke <-chan struct{}) error {
 	l := &Lane{c: c}
 	l.state = State{Delivery: c.Delivery, Plan: c.Plan.Fingerprint(), Letters: c.Letters != nil, SkipGaps: c.SkipGaps, NewTopic: c.NewTopic}
 	l.cut.init(&l.c)
+	if c.Letters != nil {
+		l.flood.limit = c.MaxBad
+	}
 	defer l.closeWriter()
 	return l.run(ctx, revoke)
 }

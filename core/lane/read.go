@@ -126,6 +126,10 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 	} else {
 		l.commits, l.since = 0, time.Time{}
 	}
+	if err := l.prime(ctx, e.Cut.First); err != nil {
+		return l.failure("look back before", e.Cut, err)
+	}
+	l.flood.rewind(e.Cut.First)
 	t.at = e.Cut.First.Offsets()[:n]
 	dead := e.Cut.Dead
 	for !l.full(until) {
@@ -269,6 +273,9 @@ func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dea
 		return false, &ev
 	}
 	l.gather(e, c, first, next, known, dead)
+	if ev := l.flooded(e, c.Index, first, next); ev != nil {
+		return false, ev
+	}
 	t.count(c, first, next, filtered, known)
 	t.at[c.Index] = next
 	if ev := l.hand(ctx, e); ev != nil {

@@ -172,4 +172,5 @@ var advice = [...]string{
 	Truncated:        "restore the topic, or rename the sink to start anew",
 	TooLong:          "the group's record would not fit into the metadata of an offset commit; run fewer sinks in this group",
 	Unreadable:       "the batch is damaged at the broker, or too large; let another replica lead, or restore the topic, and start again",
+	TooManyBad:       "nothing of the batch under way was written, nor put into the dead letters; mend the producer or the sink's fields, or raise max_bad to let such records go to the dead letters",
 }

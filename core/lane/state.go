@@ -109,10 +109,11 @@ const (
 	Truncated               // the log ends below the position
 	TooLong                 // the ledger's record would not fit
 	Unreadable              // a batch of records is damaged, or larger than what is ever held
+	TooManyBad              // more records are bad than max_bad allows
 )
 
 var reasonTexts = [...]string{"none", "lost record", "damaged record", "other incarnation", "slots changed", "rows gone",
-	"plan changed", "undecidable", "bad record", "gap", "truncated", "record too long", "unreadable"}
+	"plan changed", "undecidable", "bad record", "gap", "truncated", "record too long", "unreadable", "too many bad records"}
 
 // String names the reason in a word or two.
 func (r Reason) String() string { return reasonTexts[r] }

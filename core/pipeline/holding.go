@@ -312,7 +312,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 	c := lane.Config{
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
-		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k),
+		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k), MaxBad: k.MaxBad,
 		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: h.o.Budget, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
 		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic,
 	}

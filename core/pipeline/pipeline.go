@@ -49,6 +49,7 @@ type Sink struct {
 	Batch      sink.Batch
 	Start      Start
 	DeadLetter bool // on_bad_record: dead_letter
+	MaxBad     int  // of lane.FloodWindow offsets of a partition; 0: all
 	SkipGaps   bool // on_gap: skip_and_record
 	NewTopic   bool // on_topic_reset: new_incarnation
 }
