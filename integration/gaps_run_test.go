@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -103,8 +104,7 @@ func (g *gapRun) produceTo(topic string, from, to, partitions, pad int) {
 	defer cl.Close()
 	var records []*kgo.Record
 	for n := from; n < to; n++ {
-		v := fmt.Sprintf(`{"id":"e%d","time":"2026-01-01T00:00:00Z","type":"click","server":"s","payload":{"n":%d,"pad":"%s"}}`, n, n, strings.Repeat("x", pad))
-		records = append(records, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: []byte(v)})
+		records = append(records, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: gapEvent(n, pad)})
 	}
 	if err := cl.ProduceSync(gapLimit(g.T), records...).FirstErr(); err != nil {
 		g.Fatal(err)
@@ -114,6 +114,9 @@ func (g *gapRun) produceTo(topic string, from, to, partitions, pad int) {
 // gapDeployment is a folder of YAML files.
 type gapDeployment struct {
 	topics string            // "": the run's own
+	group  string            // "": the run's own
+	fields string            // "": n and pad
+	env    []string          // beside the test's own
 	stream string            // more lines of the stream
 	sinks  []string          // of gapSinks; NEW=OLD is OLD under another name
 	more   map[string]string // more lines of a sink
@@ -129,11 +132,8 @@ func (g *gapRun) write(folder string, d gapDeployment) string {
 	if err := os.MkdirAll(filepath.Join(dir, "sinks"), 0o755); err != nil {
 		g.Fatal(err)
 	}
-	topics := d.topics
-	if topics == "" {
-		topics = g.name
-	}
-	files := map[string]string{"streams.yaml": fmt.Sprintf(gapStreams, g.kafka.Addr(), topics, g.name, d.stream, g.proxy.Addr(), g.name, filepath.Join(g.dir, "lite.db"))}
+	topics, group := cmp.Or(d.topics, g.name), cmp.Or(d.group, g.name)
+	files := map[string]string{"streams.yaml": fmt.Sprintf(gapStreams, g.kafka.Addr(), topics, group, d.stream, g.proxy.Addr(), g.name, filepath.Join(g.dir, "lite.db"))}
 	for _, name := range d.sinks {
 		name, kind, renamed := strings.Cut(name, "=")
 		if !renamed {
@@ -143,7 +143,7 @@ func (g *gapRun) write(folder string, d gapDeployment) string {
 		if strings.Contains(text, "%s") {
 			text = fmt.Sprintf(text, filepath.Join(g.dir, "archive"))
 		}
-		fields := "fields: {n: payload.n, pad: payload.pad}\n"
+		fields := cmp.Or(d.fields, "fields: {n: payload.n, pad: payload.pad}\n")
 		files["sinks/"+name+".yaml"] = "sink: " + name + "\nfrom: s\n" + fields + text + d.more[name]
 	}
 	for name, text := range files {
@@ -172,7 +172,7 @@ func (g *gapRun) deploy(folder string, d gapDeployment) *gapLife {
 	}
 	defer log.Close()
 	cmd := exec.Command(g.binary, "run", "-c", dir, "--log-format", "json", "--metrics", "127.0.0.1:0")
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), d.env...)
 	if err := cmd.Start(); err != nil {
 		g.Fatal(err)
 	}
@@ -250,8 +250,21 @@ func (g *gapRun) query(driver, dsn string) (all []int) {
 	return all
 }
 
-// archived reads the files of one sink.
+// archived reads the numbers in the files of one sink.
 func (g *gapRun) archived(sink string) (all []int) {
+	g.Helper()
+	g.lines(sink, func(line []byte) error {
+		var row struct{ N int }
+		err := json.Unmarshal(line, &row)
+		all = append(all, row.N)
+		return err
+	})
+	slices.Sort(all)
+	return all
+}
+
+// lines reads the files of one sink.
+func (g *gapRun) lines(sink string, each func(line []byte) error) {
 	g.Helper()
 	z, err := zstd.NewReader(nil)
 	if err != nil {
@@ -270,20 +283,17 @@ func (g *gapRun) archived(sink string) (all []int) {
 		if err := z.Reset(file); err != nil {
 			return err
 		}
-		for lines := bufio.NewScanner(z); lines.Scan(); {
-			var row struct{ N int }
-			if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
+		lines := bufio.NewScanner(z)
+		for lines.Scan() {
+			if err := each(lines.Bytes()); err != nil {
 				return err
 			}
-			all = append(all, row.N)
 		}
-		return nil
+		return lines.Err()
 	})
 	if err != nil && !os.IsNotExist(err) {
 		g.Fatal(err)
 	}
-	slices.Sort(all)
-	return all
 }
 
 // span is the numbers [from, to).

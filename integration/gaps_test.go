@@ -53,6 +53,12 @@ func TestGaps(t *testing.T) {
 		{"sink removed and added again", gapSinkRemoved},
 		{"one group, two deployments with other sinks", gapOtherSinks},
 		{"one group, two deployments with other topics", gapOtherTopics},
+		{"table dropped", gapTableDropped},
+		{"table altered", gapTableAltered},
+		{"two groups, one destination", gapTwoGroups},
+		{"time zones", gapTimeZones},
+		{"compacted topic", gapCompacted},
+		{"hanging transaction", gapHangingTransaction},
 	}
 	// Not t.Parallel: its limit is the number of processors, and counts for the
 	// whole package.

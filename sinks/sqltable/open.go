@@ -108,6 +108,9 @@ func (s *Sink) openTarget(ctx context.Context, name Name, c Config) (*target, er
 		if !c.Options.Create {
 			return nil, sink.Permanent(errors.New("does not exist, or the user may not see it; create: true makes it"))
 		}
+		if err := s.neverWrote(ctx); err != nil {
+			return nil, err
+		}
 		create, err := s.createTarget(name, c)
 		if err != nil {
 			return nil, sink.Permanent(err)
@@ -130,6 +133,21 @@ func (s *Sink) openTarget(ctx context.Context, name Name, c Config) (*target, er
 		return nil, sink.Permanent(err)
 	}
 	return target, nil
+}
+
+// neverWrote refuses to make a table for a sink that has positions: its rows are
+// gone, and an empty table in their place would hide that.
+func (s *Sink) neverWrote(ctx context.Context) error {
+	var partitions int
+	err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM "+s.positions+" WHERE sink = ?", s.id).Scan(&partitions)
+	if err != nil {
+		return fmt.Errorf("read positions: %w", s.explain(ctx, err))
+	}
+	if partitions > 0 {
+		return sink.Permanent(fmt.Errorf("does not exist any more, and %s says that %s has written to it: restore both together; to go on with an empty table create it by hand, to start anew rename the sink",
+			s.positions, s.id))
+	}
+	return nil
 }
 
 // Claim reads what the database holds of a slot. It fences nothing: the
