@@ -1,0 +1,101 @@
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// named is a path and whether a glob gave it.
+type named struct {
+	path    string
+	globbed bool
+}
+
+type pathError struct {
+	path string
+	err  error
+}
+
+// expand lists the paths of files and globs, each once. Unlike filepath.Glob it
+// says which folders it could not look into.
+func expand(patterns []string) (out []named, errs []pathError) {
+	seen := map[string]bool{}
+	add := func(p string, globbed bool) {
+		if p = filepath.Clean(p); !seen[p] {
+			seen[p] = true
+			out = append(out, named{p, globbed})
+		}
+	}
+	for _, p := range patterns {
+		if !isGlob(p) {
+			add(p, false)
+			continue
+		}
+		list, err := glob(p)
+		if err != nil {
+			errs = append(errs, pathError{p, err})
+		}
+		for _, f := range list {
+			add(f, true)
+		}
+	}
+	return out, errs
+}
+
+func isGlob(p string) bool { return strings.ContainsAny(p, `*?[\`) }
+
+// glob lists what matches a pattern, in the order of names.
+func glob(pattern string) ([]string, error) {
+	dir, last := filepath.Split(pattern)
+	dir = filepath.Clean(dir) // "" is "."
+	dirs := []string{dir}
+	var errs error
+	if isGlob(dir) {
+		dirs, errs = glob(dir)
+	}
+	var out []string
+	for _, d := range dirs {
+		list, err := names(d)
+		if err != nil {
+			errs = errors.Join(errs, err)
+		}
+		for _, name := range list {
+			ok, err := filepath.Match(last, name)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", pattern, err)
+			}
+			if ok && (name[0] != '.' || last[0] == '.') {
+				out = append(out, filepath.Join(d, name))
+			}
+		}
+	}
+	return out, errs
+}
+
+func names(dir string) ([]string, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.Readdirnames(-1)
+	slices.Sort(list)
+	return list, errors.Join(err, f.Close())
+}
+
+// CheckPattern refuses a glob that is none.
+func CheckPattern(p string) error {
+	_, err := filepath.Match(p, "")
+	return err
+}
