@@ -39,6 +39,34 @@ const (
 func (Framing) choices() []string { return []string{string(Confluent), string(Bare)} }
 func (Framing) later() []string   { return nil }
 
+// Packing is how a stream's files are compressed.
+type Packing string
+
+// The packings. A file's own first bytes say it, unless the YAML does.
+const (
+	PackingAuto Packing = "auto"
+	PackingNone Packing = "none"
+	PackingGzip Packing = "gzip"
+	PackingZstd Packing = "zstd"
+)
+
+func (Packing) choices() []string {
+	return []string{string(PackingAuto), string(PackingNone), string(PackingGzip), string(PackingZstd)}
+}
+func (Packing) later() []string { return nil }
+
+// FileOrder is the order in which new files are read.
+type FileOrder string
+
+// The orders.
+const (
+	ByName FileOrder = "name"
+	ByTime FileOrder = "modified"
+)
+
+func (FileOrder) choices() []string { return []string{string(ByName), string(ByTime)} }
+func (FileOrder) later() []string   { return nil }
+
 // Mechanism is a SASL mechanism.
 type Mechanism string
 

@@ -29,6 +29,7 @@ type Limits struct {
 type Stream struct {
 	Name        string
 	Kafka       Kafka
+	Files       *Files // instead of Kafka; nil: none
 	Format      Format
 	Framing     Framing   // Avro
 	Registry    *Registry // nil: none
@@ -53,6 +54,17 @@ type Kafka struct {
 	SessionTimeout   time.Duration `yaml:"session_timeout"`   // after which a silent member's partitions go to others
 	RebalanceTimeout time.Duration `yaml:"rebalance_timeout"` // how long members may take to finish their batches
 	Fetch            Fetch         `yaml:"fetch"`
+}
+
+// Files says which files a stream is read from, instead of Kafka.
+type Files struct {
+	Paths       []string      `yaml:"paths,one"`   // files and globs, as opened: relative to the folder of the YAML file
+	State       string        `yaml:"state"`       // the folder that keeps the progress, as opened
+	Follow      bool          `yaml:"follow"`      // go on when all is read
+	LastLine    time.Duration `yaml:"last_line"`   // how long a last line may lack its end while its file does not grow; 0: for ever
+	Compression Packing       `yaml:"compression"` // auto by default
+	Order       FileOrder     `yaml:"order"`       // of new files; name by default
+	Parallel    int           `yaml:"parallel"`    // partitions; 1 by default
 }
 
 // Fetch bounds one fetch from a broker.

@@ -14,6 +14,7 @@ import (
 func (l *loader) finish() {
 	l.config.Limits.Memory = nonZero(l.config.Limits.Memory, defaultMemory)
 	l.checkGroups()
+	l.checkStates()
 	for i, s := range l.sinks {
 		s.decoder.problems = nil // those of the document are in the list already
 		l.finishSink(s, l.sinks[:i])

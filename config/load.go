@@ -80,7 +80,7 @@ func (l *loader) files(paths []string) []string {
 			add(p) // reading it says what is wrong
 			continue
 		}
-		names, err := folder(p)
+		names, err := yamlFiles(p)
 		if err != nil {
 			l.problems = append(l.problems, Problem{File: p, Message: "the folder cannot be read: " + cause(err).Error()})
 		} else if len(names) == 0 {
@@ -97,8 +97,8 @@ func (l *loader) files(paths []string) []string {
 	return out
 }
 
-// folder lists the YAML files of a folder and of its sub-folder sinks, by name.
-func folder(dir string) ([]string, error) {
+// yamlFiles lists the YAML files of a folder and of its sub-folder sinks, by name.
+func yamlFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func folder(dir string) ([]string, error) {
 		out = append(out, filepath.Join(dir, name))
 	}
 	if sub {
-		more, err := folder(filepath.Join(dir, "sinks"))
+		more, err := yamlFiles(filepath.Join(dir, "sinks"))
 		if err != nil {
 			return nil, err
 		}

@@ -57,7 +57,7 @@ func (s *Stream) Decode() (decode.Options, error) {
 		return o, err
 	}
 	o.Grace = s.Registry.Grace
-	if o.Subject = s.Registry.Subject; o.Subject == "" {
+	if o.Subject = s.Registry.Subject; o.Subject == "" && len(s.Kafka.Topics) > 0 {
 		o.Subject = s.Kafka.Topics[0] + "-value"
 	}
 	return o, nil

@@ -19,6 +19,7 @@ import (
 // rawStream is a stream as the YAML has it.
 type rawStream struct {
 	Kafka       *Kafka      `yaml:"kafka"`
+	Files       *Files      `yaml:"files"`
 	Format      Format      `yaml:"format"`
 	Framing     Framing     `yaml:"framing"`
 	Registry    *Registry   `yaml:"registry"`
@@ -151,11 +152,17 @@ func (l *loader) stream(d *decoder, e pair, path string) {
 		Name: e.key.Value, Format: raw.Format, Framing: raw.Framing, Registry: raw.Registry, Envelope: raw.Envelope, Types: raw.Types,
 		DeadLetters: raw.DeadLetters, Slots: raw.Slots,
 	}
-	if raw.Kafka == nil {
-		d.missing(e, path, "kafka", "where the events are: kafka: {brokers: […], topics: […], group: …}")
-	} else {
+	switch {
+	case raw.Files != nil && raw.Kafka != nil:
+		d.failAt(e.value, path, "files", "there is kafka: already", "a stream is read from one of the two")
+	case raw.Files != nil:
+		s.Files = raw.Files
+		d.checkFiles(e, path, s)
+	case raw.Kafka != nil:
 		s.Kafka = *raw.Kafka
 		d.checkKafka(e, path, &s.Kafka)
+	case child(e.value, "files") == nil:
+		d.missing(e, path, "kafka", "where the events are: kafka: {brokers: […], topics: […], group: …} or files: {paths: […], state: …}")
 	}
 	d.checkStream(e, path, &s.Stream, raw.Schema)
 	if l.streams == nil {
@@ -227,6 +234,7 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 		d.checkRegistry(e, path, s.Registry)
 	}
 	switch {
+	case s.Files != nil: // checked there
 	case s.Format == Avro && s.Registry == nil && schema == "":
 		d.missing(e, path, "registry", "avro needs registry: {url: …} or schema: FILE.avsc")
 	case s.Framing == Bare && s.Registry != nil:

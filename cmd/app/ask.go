@@ -78,6 +78,9 @@ func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
 func (k *checker) topics(ctx context.Context) {
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
+		if s.Files != nil {
+			continue
+		}
 		partitions, err := k.describeTopics(ctx, s)
 		what := fmt.Sprintf("stream %s: Kafka", s.Name)
 		if err == nil {

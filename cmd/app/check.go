@@ -181,7 +181,11 @@ func (k *checker) report(err error) checkReport {
 	r.Warnings = append(r.Warnings, k.config.Warnings...)
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
-		r.Streams = append(r.Streams, streamReport{s.Name, string(s.Format), s.Kafka.Topics, s.Kafka.Group, len(k.config.SinksOf(s.Name))})
+		topics, group := s.Kafka.Topics, s.Kafka.Group
+		if s.Files != nil {
+			topics, group = s.Files.Paths, "-"
+		}
+		r.Streams = append(r.Streams, streamReport{s.Name, string(s.Format), topics, group, len(k.config.SinksOf(s.Name))})
 	}
 	for i := range k.config.Sinks {
 		r.Sinks = append(r.Sinks, k.sink(&k.config.Sinks[i]))

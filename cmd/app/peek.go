@@ -107,6 +107,9 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if stream.Files != nil {
+		return usagef("peek reads from Kafka, and the stream %s is read from files", stream.Name)
+	}
 	options, err := stream.Kafka.Cluster()
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", stream.Name, err)

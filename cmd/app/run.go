@@ -14,6 +14,7 @@ import (
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/plan"
@@ -24,6 +25,10 @@ import (
 const runHelp = `Reads the configuration, joins the consumer group of each stream, and carries
 events into the sinks until it is told to stop (SIGINT or SIGTERM). Batches in
 flight are finished; one that cannot be is repeated at the next start.
+
+A stream of files without follow: true ends when all of them are read; where all
+streams do, run ends with exit code 0, or with 1 where something could not be
+read or a sink has stopped.
 
 Examples:
   sluice run -c /etc/sluice
@@ -123,6 +128,7 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 // stream is a stream's cluster and what is known of its events.
 type stream struct {
 	cluster *source.Cluster
+	files   *folder.Source // instead of cluster
 	events  *decode.Stream
 	letters lane.DeadLetters   // nil: nowhere
 	folder  *deadletter.Folder // what letters is, if it is one
@@ -130,10 +136,32 @@ type stream struct {
 
 // close gives up what the stream holds.
 func (s *stream) close() {
-	s.cluster.Close()
+	if s.cluster != nil {
+		s.cluster.Close()
+	}
+	if s.files != nil {
+		s.files.Close() //nolint:errcheck // what was stored is on the disk already
+	}
 	if s.folder != nil {
 		s.folder.Close() //nolint:errcheck // all that was acknowledged is on the disk already
 	}
+}
+
+// openOrigin opens where the stream's records are.
+func (s *stream) openOrigin(c *config.Stream, log *slog.Logger) error {
+	if c.Files != nil {
+		o := c.Folder()
+		o.Log = log.With("stream", c.Name)
+		var err error
+		s.files, err = folder.Open(o)
+		return err
+	}
+	o, err := c.Kafka.Cluster()
+	if err != nil {
+		return err
+	}
+	s.cluster, err = source.Open(o)
+	return err
 }
 
 // openLetters opens the place of the dead letters.
@@ -157,16 +185,13 @@ func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map
 	out := map[string]*stream{}
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]
-		o, err := s.Kafka.Cluster()
+		opened := &stream{}
+		out[s.Name] = opened
+		err := opened.openOrigin(s, log)
 		if err != nil {
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
-		cluster, err := source.Open(o)
-		if err != nil {
-			return out, fmt.Errorf("stream %s: %w", s.Name, err)
-		}
-		out[s.Name] = &stream{cluster: cluster}
-		if err := out[s.Name].openLetters(s); err != nil {
+		if err := opened.openLetters(s); err != nil {
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
@@ -202,7 +227,7 @@ func openEvents(ctx context.Context, s *config.Stream) (*decode.Stream, error) {
 func pipelineOptions(cfg *config.Config, s *config.Stream, open *stream, plans map[string]*plan.Plan, log *slog.Logger) pipeline.Options {
 	k := s.Kafka
 	o := pipeline.Options{
-		Stream: s.Name, Cluster: open.cluster, Topics: k.Topics, Group: k.Group, InstanceID: k.InstanceID,
+		Stream: s.Name, Cluster: open.cluster, Files: open.files, Topics: k.Topics, Group: k.Group, InstanceID: k.InstanceID,
 		Session: k.SessionTimeout, Rebalance: k.RebalanceTimeout, Slots: s.Slots, FetchBytes: int32(k.Fetch.PartitionBytes),
 		Events: open.events, DeadLetters: open.letters, Log: log,
 	}

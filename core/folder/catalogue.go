@@ -111,7 +111,7 @@ func (c *catalogue) apply(payload []byte) error {
 			c.name = w.text()
 			c.form = Format(w.number())
 			n := w.number()
-			if n < 1 || n > maxParallel {
+			if n < 1 || n > MaxParallel {
 				return errors.New("impossible number of partitions")
 			}
 			c.logs, c.ends = make([][]extent, n), make([]int64, n)

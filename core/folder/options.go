@@ -39,7 +39,8 @@ type Options struct {
 }
 
 const (
-	maxParallel = 64
+	// MaxParallel bounds Options.Parallel.
+	MaxParallel = 64
 	// maxFiles bounds what the catalogue remembers, and so its memory.
 	maxFiles = 1_000_000
 )
@@ -60,8 +61,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Name == "" || len(o.Paths) == 0 || o.State == "":
 		return o, errors.New("files: name, paths and state folder are needed")
-	case o.Parallel < 0 || o.Parallel > maxParallel:
-		return o, fmt.Errorf("files: parallel is %d: from 1 to %d", o.Parallel, maxParallel)
+	case o.Parallel < 0 || o.Parallel > MaxParallel:
+		return o, fmt.Errorf("files: parallel is %d: from 1 to %d", o.Parallel, MaxParallel)
 	case o.Format == Container && o.Measure == nil:
 		return o, errors.New("files: containers need a measure of their values")
 	}

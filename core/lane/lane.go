@@ -49,7 +49,7 @@ type Feed interface {
 	// with until[i] ≤ at[i] are left out; until is nil for no limit. The chunk
 	// is the lane's until it calls Release. *GapError, *TruncatedError and
 	// *UnreadableError are final; with any other error nothing is lost by asking
-	// again.
+	// again. ErrComplete: nothing is left, and nothing will come.
 	Next(ctx context.Context, at, until []int64) (*Chunk, error)
 	// Start resolves where a new sink begins, per partition.
 	Start(ctx context.Context, record RecordState) ([]int64, error)

@@ -181,8 +181,23 @@ func (l *Lane) full(until []int64) bool {
 
 var errAged = errors.New("the batch has reached its age")
 
+// ErrComplete says that nothing will come any more: what there is, is a batch.
+var ErrComplete = errors.New("all is read")
+
 // next waits for a chunk, for as long as the age of the batch allows.
 func (l *Lane) next(ctx context.Context, until []int64) (*Chunk, error) {
+	c, err := l.wanted(ctx, until)
+	if !errors.Is(err, ErrComplete) {
+		return c, err
+	}
+	if !l.cut.opened.IsZero() {
+		return nil, errAged
+	}
+	<-ctx.Done() // all is settled; who reads no more is told to end
+	return nil, ctx.Err()
+}
+
+func (l *Lane) wanted(ctx context.Context, until []int64) (*Chunk, error) {
 	t := &l.cut
 	if until != nil || t.opened.IsZero() || l.c.Batch.Age <= 0 {
 		return l.c.Feed.Next(ctx, t.at, until)

@@ -64,7 +64,7 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 				behind = i
 				continue
 			}
-			f.own[i] = nil // caught up: its buffers are not needed any more
+			f.disown(i) // caught up: its buffers are not needed any more
 			if c != nil {
 				return lend(i, c), nil
 			}
@@ -76,9 +76,15 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 			}
 			continue
 		}
+		if until == nil {
+			if err := f.through(at); err != nil {
+				return nil, err
+			}
+		}
 		select {
 		case <-ctx.Done():
 		case <-f.wait:
+		case <-f.again():
 		}
 	}
 }
@@ -146,7 +152,16 @@ func (f *feed) High() []int64 {
 
 // close forgets the lane in all partitions.
 func (f *feed) close() {
-	for _, p := range f.parts {
+	for i, p := range f.parts {
 		p.leave(f)
+		f.disown(i)
+	}
+}
+
+// disown gives up the lane's own reader of a partition.
+func (f *feed) disown(i int) {
+	if f.own[i] != nil {
+		f.own[i].close()
+		f.own[i] = nil
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/core/source"
-	"github.com/sluicekit/sluice/core/telemetry"
 )
 
 // holding is what runs in one generation of the group: from the assignment to
@@ -305,8 +304,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 	k := h.o.Sinks[n]
 	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start)
 	defer f.close()
-	meter := h.o.Metrics.Lane(telemetry.LaneID{Sink: k.Config.Name, Connection: k.Config.Connection, Stream: h.o.Stream,
-		Topic: s.slot.Topic, Partition: s.first, Partitions: int(s.partitions)})
+	meter := h.meter(s, n)
 	defer meter.Release()
 	log := h.log.With("sink", k.Config.ID(), "topic", s.slot.Topic, "partition", s.first)
 	c := lane.Config{
@@ -348,6 +346,8 @@ func (h *holding) await(ctx, run context.Context) {
 	// Soon after the start, so that the records know all partitions early.
 	soon := time.NewTimer(time.Second)
 	defer soon.Stop()
+	end, stopLooking := h.ending()
+	defer stopLooking()
 	for {
 		changed, count := false, false // what to look at
 		select {
@@ -357,6 +357,11 @@ func (h *holding) await(ctx, run context.Context) {
 			return
 		case <-h.gen.Rebalance():
 			return
+		case <-end:
+			if h.complete() {
+				return
+			}
+			continue
 		case <-soon.C:
 			count = true
 		case <-h.look:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/lane"
+	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/source"
 )
 
@@ -98,14 +99,58 @@ func (l *loader) fill(ctx context.Context, c *chunk) error {
 			l.heldRec = rec
 			r = &l.heldRec
 		}
+		if l.held == nil && l.refused(c, r) {
+			continue
+		}
 		l.held = nil
+		bad, values := len(c.Bad), len(c.BadValues)
 		if err := l.decoder.Append(ctx, c.Chunk, r.Offset, r.Timestamp, r.Value); err != nil {
 			l.held = r
 			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
 		}
 		c.Next = r.Offset + 1
+		l.locate(c, r.Offset, bad, values)
 	}
 	return nil
+}
+
+// refused notes a record that the cursor knows to be bad.
+func (l *loader) refused(c *chunk, r *source.Record) bool {
+	j, ok := l.cursor.(judging)
+	if !ok {
+		return false
+	}
+	reason := j.judge()
+	if reason == "" {
+		return false
+	}
+	bad := len(c.Bad)
+	c.Bad = append(c.Bad, record.Bad{Offset: r.Offset, Reason: reason})
+	c.Next = r.Offset + 1
+	l.locate(c, r.Offset, bad, len(c.BadValues))
+	return true
+}
+
+// locate says of what was found bad just now where it is, where an offset alone
+// does not.
+func (l *loader) locate(c *chunk, offset int64, bad, values int) {
+	if len(c.Bad) == bad && len(c.BadValues) == values {
+		return
+	}
+	j, ok := l.cursor.(judging)
+	if !ok {
+		return
+	}
+	where := j.where(offset)
+	if where == "" {
+		return
+	}
+	for i := range c.Bad[bad:] {
+		c.Bad[bad+i].Reason = where + ": " + c.Bad[bad+i].Reason
+	}
+	for i := range c.BadValues[values:] {
+		c.BadValues[values+i].Reason = where + ": " + c.BadValues[values+i].Reason
+	}
 }
 
 // ended is called when the cursor has no more records.
@@ -117,4 +162,12 @@ func (l *loader) ended(c *chunk) error {
 	}
 	l.open, c.Next = more, max(c.Next, next)
 	return nil
+}
+
+// close gives up what the cursor has open, for which memory alone is no reason.
+func (l *loader) close() {
+	if c, ok := l.cursor.(interface{ close() }); ok {
+		c.close()
+		l.open, l.held = false, nil
+	}
 }

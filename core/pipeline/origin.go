@@ -86,3 +86,11 @@ type finite interface {
 	// before. The error is what could not be read, once all else was.
 	complete() (ends []int64, err error)
 }
+
+// judging is a cursor that knows by itself of records that cannot be read.
+type judging interface {
+	// judge says why the latest record cannot be, "" if its bytes may.
+	judge() string
+	// where names the file and the byte of an offset, "" if it is not known.
+	where(offset int64) string
+}

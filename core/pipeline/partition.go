@@ -45,6 +45,7 @@ func newPartition(shared *loader, lone func() (*loader, error), limit int64, log
 // run loads what comes next while somebody wants it, until ctx ends.
 func (p *partition) run(ctx context.Context) {
 	defer p.drop()
+	defer p.shared.close()
 	failures := 0
 	for {
 		at, ok := p.demand(ctx)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/plan"
@@ -24,6 +25,7 @@ import (
 type Options struct {
 	Stream     string
 	Cluster    *source.Cluster
+	Files      *folder.Source // instead of Cluster; the stream is the only topic then
 	Topics     []string
 	Group      string
 	InstanceID string
@@ -58,8 +60,8 @@ type Sink struct {
 // harmless, only slower to come back from.
 const drainTime = 10 * time.Second
 
-// Run carries the stream until ctx ends, and then returns nil; an error is one
-// that trying again would not mend.
+// Run carries the stream until ctx ends, or all files are read that there are,
+// and then returns nil; an error is one that trying again would not mend.
 func Run(ctx context.Context, o Options) error {
 	p, err := assemble(o)
 	if err != nil {
@@ -67,10 +69,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer p.closeSinks()
 	m := p.origin.member(source.MemberOptions{
-		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: o.Topics,
+		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: p.o.Topics,
 		Layout: p.layout, Info: p.info(), OnInfo: p.differ, Log: p.o.Log,
 	})
-	p.o.Log.Info("joining the group", "group", o.Group) // which may wait for a killed member's session to end
+	p.o.Log.Info(p.joining(), "group", o.Group) // which may wait for a killed member's session to end
 	for {
 		gen, err := m.join(ctx)
 		if ctx.Err() != nil {
@@ -80,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("stream %s: join group %s: %w", o.Stream, o.Group, err)
 		}
 		p.hold(ctx, gen)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || p.finished {
 			break
 		}
 	}
@@ -88,6 +90,9 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	if err := m.Leave(bye); err != nil {
 		p.o.Log.Debug("leave the group", "error", err)
+	}
+	if p.failure != nil {
+		return fmt.Errorf("stream %s: %w", o.Stream, p.failure)
 	}
 	return nil
 }
@@ -99,6 +104,9 @@ type pipeline struct {
 	wants  []record.Want // the union over the sinks
 	sinks  []*lazySink
 	ids    []ledger.ID
+
+	finished bool  // nothing will come any more, and all of it is settled
+	failure  error // what was not read, or not written, then
 
 	strangers  bool // it was said that the group knows sinks that are not run here
 	complained bool // layout has, since it last had an answer; it is never called twice at a time
@@ -119,6 +127,10 @@ func assemble(o Options) (*pipeline, error) {
 	}
 	o.Log = o.Log.With("stream", o.Stream)
 	p := &pipeline{o: o, origin: kafka{o.Cluster}}
+	if o.Files != nil {
+		p.origin = files{o.Files}
+		p.o.Topics = []string{o.Stream}
+	}
 	seen := map[string]bool{}
 	for _, s := range o.Sinks {
 		for _, w := range s.Plan.Wants() {
