@@ -88,6 +88,7 @@ func commands() []command {
 		demoCommand(),
 		runCommand(),
 		checkCommand(),
+		settleCommand(),
 		peekCommand(),
 		deadCommand(),
 		sinksCommand(),

@@ -36,6 +36,7 @@ type Config struct {
 	Record RecordState   // of the slot, as the ledger found it
 	Entry  *ledger.Entry // of this sink; nil: none
 	Notice string        // what Record means here, for the message of a stop
+	Resize string        // the command that rewrites the records for the slots that the stream has now
 
 	Meter *telemetry.Lane
 	Log   *slog.Logger

@@ -144,33 +144,3 @@ func (l *Lane) waiting(d time.Duration) {
 		l.c.Log.Warn("trying again", "in", d.Round(time.Millisecond), "attempt", l.attempt, "needs_mending", l.perm, "error", reason)
 	}
 }
-
-// stopped says why nothing goes on, and what a person can do.
-func (l *Lane) stopped(r Reason) {
-	text := advice[r]
-	if l.c.Notice != "" && l.cause == nil {
-		text = l.c.Notice + "; " + text
-	}
-	if l.cause != nil {
-		text = l.cause.Error() + "; " + text
-	}
-	l.c.Meter.SetState(telemetry.Stopped, r.String()+": "+text)
-	l.c.Log.Error("sink stopped", "reason", r.String(), "position", l.state.Position.String(), "detail", text)
-}
-
-// advice is the way out of each stop.
-var advice = [...]string{
-	LostRecord:       "the group's record of this sink is gone (expired, deleted, or reset by another tool) and the destination cannot tell where to go on; to start anew give the stream a new group and the sink a new name (its rows stay where they are)",
-	DamagedRecord:    "a part of the group's record was reset or written by another program; to start anew give the stream a new group and its sinks new names (their rows stay where they are)",
-	OtherIncarnation: "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; to start anew give the stream a new group and its sinks new names (their rows stay where they are)",
-	SlotsChanged:     "the stream's slots were changed while records of the old ones exist; put the old value back",
-	RowsGone:         "the group says that rows were written, and the destination has none; restore the destination, or rename the sink to start anew",
-	PlanChanged:      "where, fields or aggregate were changed while a batch was pending; put the old YAML back until this batch is settled",
-	Undecidable:      "a batch that may have been committed holds a record that fails now; mend the destination so that it takes the record",
-	BadRecord:        "on_bad_record is stop; mend the record's source or the sink's fields, or choose on_bad_record: dead_letter",
-	Gap:              "they were deleted by retention or by hand; restore them, or rename the sink to start anew",
-	Truncated:        "restore the topic, or rename the sink to start anew",
-	TooLong:          "the group's record would not fit into the metadata of an offset commit; run fewer sinks in this group",
-	Unreadable:       "the batch is damaged at the broker, or too large; let another replica lead, or restore the topic, and start again",
-	TooManyBad:       "nothing of the batch under way was written, nor put into the dead letters; mend the producer or the sink's fields, or raise max_bad to let such records go to the dead letters",
-}

@@ -142,7 +142,7 @@ func (h *holding) learn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		incarnation := incarnationOf(d, t)
+		incarnation := d.Incarnation(name)
 		k, err := h.records(ctx, name, incarnation, int32(len(t.Partitions)))
 		if err != nil {
 			return err
@@ -312,7 +312,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
 		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k), MaxBad: k.MaxBad,
 		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: h.o.Budget, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
-		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic,
+		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic, Resize: fmt.Sprintf("sluice settle --slots %d", h.o.Slots),
 	}
 	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {
 		c.Entry = &e
@@ -413,7 +413,7 @@ func (h *holding) changed(ctx context.Context) bool {
 		if held.layout.Width == 0 {
 			continue // the leader does not run this topic: a rolling change, or a mistake that OnInfo reports
 		}
-		if int32(len(t.Partitions)) != held.layout.Partitions || incarnationOf(d, t) != held.incarnation {
+		if int32(len(t.Partitions)) != held.layout.Partitions || d.Incarnation(name) != held.incarnation {
 			h.log.Info("topic has changed, joining again", "topic", name, "partitions", len(t.Partitions))
 			return true
 		}

@@ -183,7 +183,7 @@ func (p *pipeline) layouts(ctx context.Context) ([]source.Layout, error) {
 			return nil, err
 		}
 		n := int32(len(t.Partitions))
-		known, err := p.records(ctx, name, incarnationOf(d, t), n)
+		known, err := p.records(ctx, name, d.Incarnation(name), n)
 		if err != nil {
 			return nil, err
 		}
@@ -201,12 +201,6 @@ func topicOf(d source.Description, name string) (source.TopicDescription, error)
 		return t, nil
 	}
 	return source.TopicDescription{}, fmt.Errorf("topic %s: no such topic", name)
-}
-
-// incarnationOf names a topic as it is now: one that is created again, and one
-// of the same name in another cluster, have another.
-func incarnationOf(d source.Description, t source.TopicDescription) string {
-	return d.ClusterID + "/" + hex.EncodeToString(t.ID[:])
 }
 
 func widthOf(partitions int32, slots int) int32 {

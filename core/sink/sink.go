@@ -101,6 +101,18 @@ const (
 	Done
 )
 
+// Mover is implemented by Sinks that keep the position themselves (Atomic). A
+// person who decides where a sink goes on moves it there too, or the decision
+// would have no effect: the destination's own position is the truth.
+type Mover interface {
+	// Move sets the positions of a slot from what Claim has found to next, in
+	// one transaction, and forgets the last cut. A from of -1 is one that is not
+	// there; a next of -1 removes it, under every incarnation of the topic.
+	// Where the stored positions are not from it changes nothing and returns
+	// Stale. Nobody writes to the slot at that time.
+	Move(ctx context.Context, c Claim, from, next []int64) error
+}
+
 // MaxToken is the longest token that Stage may return, in bytes. A real
 // BigQuery stream id has over 50.
 const MaxToken = 64

@@ -117,8 +117,14 @@ func (g *Generation) Commit(ctx context.Context, commits []OffsetCommit) error {
 }
 
 func (g *Generation) commitMessage(commits []OffsetCommit) *kmsg.OffsetCommitRequest {
+	req := commitMessage(g.m.o.Group, commits)
+	req.Generation, req.MemberID, req.InstanceID = g.id, g.member, g.m.instance()
+	return req
+}
+
+func commitMessage(group string, commits []OffsetCommit) *kmsg.OffsetCommitRequest {
 	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group, req.Generation, req.MemberID, req.InstanceID = g.m.o.Group, g.id, g.member, g.m.instance()
+	req.Group = group
 	at := make(map[string]int)
 	for _, c := range commits {
 		i, ok := at[c.Topic]

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"encoding/hex"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,6 +18,12 @@ type Description struct {
 type TopicDescription struct {
 	ID         [16]byte
 	Partitions []PartitionDescription
+}
+
+// Incarnation names a topic as it is now: one that was created again, and one of the same name in another cluster, have another.
+func (d Description) Incarnation(topic string) string {
+	id := d.Topics[topic].ID
+	return d.ClusterID + "/" + hex.EncodeToString(id[:])
 }
 
 // PartitionDescription names the leader, -1 while there is none.

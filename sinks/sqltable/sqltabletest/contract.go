@@ -1,6 +1,7 @@
 package sqltabletest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -115,6 +116,43 @@ func otherIncarnation(t *testing.T, target Target) {
 	c.Topic = "clicks"
 	if _, f := b.Claim(s, c); f.State != sink.Has || f.OtherIncarnation != "" {
 		t.Fatalf("another topic: got %+v, want no other incarnation", f)
+	}
+}
+
+// move is what a person's decision does to the positions.
+func move(t *testing.T, target Target) {
+	b := NewBench(t, target, simple(), nil)
+	s := b.Open()
+	m, ok := s.(sink.Mover)
+	if !ok {
+		t.Fatal("is no sink.Mover")
+	}
+	old := Slot(0, 2)
+	old.Incarnation = "old"
+	if err := m.Move(t.Context(), old, []int64{-1, -1}, []int64{3, 4}); err != nil {
+		t.Fatal(err)
+	}
+	w, _ := b.Claim(s, Slot(0, 2))
+	c := record.Cut{Topic: "events", Ranges: []record.Range{{First: 0, Next: 2}, {First: 0, Next: 1}}, Letters: 1}
+	b.Append(w, b.Rows(0, 0, []any{1, "a"}, []any{2, "b"}))
+	b.Commit(w, c)
+	if err := m.Move(t.Context(), Slot(0, 2), []int64{1, 1}, []int64{9, 9}); !errors.Is(err, sink.ErrStale) {
+		t.Fatalf("from another position: got %v, want Stale", err)
+	}
+	if err := m.Move(t.Context(), Slot(0, 2), []int64{2, 1}, []int64{7, 1}); err != nil {
+		t.Fatal(err)
+	}
+	w, f := b.Claim(s, Slot(0, 2))
+	if f.High[0] != 7 || f.High[1] != 1 || f.Last.Ranges != nil || f.Last.Letters != 0 {
+		t.Fatalf("moved: got %+v, want positions 7 and 1, and no last batch", f)
+	}
+	b.Append(w, b.Rows(0, 7, []any{8, "h"}))
+	b.Commit(w, record.Cut{Topic: "events", Ranges: []record.Range{{First: 7, Next: 8}, {First: 1, Next: 1}}})
+	if err := m.Move(t.Context(), Slot(0, 2), []int64{8, 1}, []int64{-1, -1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, f = b.Claim(s, Slot(0, 2)); f.State != sink.Empty || f.High[0] != -1 || f.OtherIncarnation != "" {
+		t.Fatalf("removed: got %+v, want nothing, of no incarnation", f)
 	}
 }
 

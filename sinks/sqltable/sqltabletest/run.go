@@ -17,6 +17,7 @@ func Run(t *testing.T, target Target) {
 		{"NoRows", noRows},
 		{"Found", found},
 		{"OtherIncarnation", otherIncarnation},
+		{"Move", move},
 		{"SlotOfThree", slotOfThree},
 		{"TwoOwners", twoOwners},
 		{"TwoOwnersFirstCut", twoOwnersFirstCut},
