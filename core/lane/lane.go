@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 	Book   Book
 	Member Member
 	Budget Budget // nil: unbounded
+	Desks  *Desks // of all lanes of the sink; nil: its own
 
 	Record RecordState   // of the slot, as the ledger found it
 	Entry  *ledger.Entry // of this sink; nil: none
@@ -49,8 +51,10 @@ type Feed interface {
 	// on, and gives the chunk that covers it: First ≤ at[i] < Next. Partitions
 	// with until[i] ≤ at[i] are left out; until is nil for no limit. The chunk
 	// is the lane's until it calls Release. *GapError, *TruncatedError and
-	// *UnreadableError are final; with any other error nothing is lost by asking
-	// again. ErrComplete: nothing is left, and nothing will come.
+	// *UnreadableError are final; ErrPressed says that the batch has to end here,
+	// and comes only to a lane that holds rows, without until; with any other
+	// error nothing is lost by asking again. ErrComplete: nothing is left, and
+	// nothing will come.
 	Next(ctx context.Context, at, until []int64) (*Chunk, error)
 	// Start resolves where a new sink begins, per partition.
 	Start(ctx context.Context, record RecordState) ([]int64, error)
@@ -80,6 +84,9 @@ type Book interface {
 type Member interface {
 	Heartbeat(ctx context.Context) error
 }
+
+// ErrPressed says that other lanes wait for the memory that this one holds.
+var ErrPressed = errors.New("the memory that the batch holds is wanted")
 
 // Budget bounds the memory of the whole program.
 type Budget interface {

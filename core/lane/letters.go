@@ -77,9 +77,6 @@ func (l *Lane) post(ctx context.Context, index int, list []record.Bad) (n int, e
 // survey reads a cut only to find its bad records.
 func (l *Lane) survey(ctx context.Context, c Cut) error {
 	t := &l.cut
-	if err := t.prepare(); err != nil {
-		return err
-	}
 	t.reset()
 	t.surveyed = true
 	at, until := c.First.Offsets()[:c.Next.Len()], c.Next.Offsets()
@@ -107,6 +104,10 @@ func (l *Lane) surveyChunk(c *Chunk, cut Cut, at, until []int64) error {
 	first, next := at[c.Index], min(c.Next, until[c.Index])
 	known := cut.Dead.of(c.Index)
 	isDead := func(o int64) bool { _, ok := slices.BinarySearch(known, o); return ok }
+	if err := t.sit(); err != nil {
+		return err
+	}
+	defer t.rise()
 	t.rows.Reset()
 	if _, err := t.projector.Project(t.rows, c.Chunk, first, next, isDead); err != nil {
 		return err

@@ -41,13 +41,12 @@ func (e *TruncatedError) Error() string {
 
 // cutting is what a lane gathers for one cut. Its memory is used again.
 type cutting struct {
-	c         *Config
-	projector *plan.Projector
-	grouper   *plan.Grouper
-	rows      *record.Chunk // of one chunk, projected
-	grouped   *record.Chunk
-	bad       badList
-	judged    map[record.Dead]string // reasons of what the destination refused
+	c *Config
+	*desk
+	desks   *Desks
+	grouper *plan.Grouper // nil until a cut begins, and where the plan has no aggregate
+	bad     badList
+	judged  map[record.Dead]string // reasons of what the destination refused
 
 	at       []int64 // read up to here
 	appended int     // rows that the writer has been given
@@ -67,27 +66,19 @@ type cutting struct {
 func (t *cutting) init(c *Config) {
 	t.c = c
 	t.judged = map[record.Dead]string{}
-}
-
-// prepare makes what needs the plan; its error is a mistake of ours.
-func (t *cutting) prepare() error {
-	if t.projector != nil {
-		return nil
+	if t.desks = c.Desks; t.desks == nil {
+		t.desks = &Desks{}
 	}
-	p, err := t.c.Plan.NewProjector(t.c.Have)
-	if err != nil {
-		return fmt.Errorf("bind the fields of %s: %w", t.c.ID, err)
-	}
-	t.projector = p
-	t.timeCol = slices.IndexFunc(t.c.Have, func(w record.Want) bool {
+	t.timeCol = slices.IndexFunc(c.Have, func(w record.Want) bool {
 		return w.Path.String() == "time" && w.Type.Kind == record.Timestamp
 	})
-	t.rows = record.NewChunk(t.c.Plan.Rows())
-	if t.c.Plan.Grouped() {
-		t.grouper = t.c.Plan.NewGrouper()
-		t.grouped = record.NewChunk(t.c.Plan.Schema())
+}
+
+// prepare makes what a cut needs.
+func (t *cutting) prepare() {
+	if t.grouper == nil && t.c.Plan.Grouped() {
+		t.grouper = t.desks.grouper(t.c.Plan)
 	}
-	return nil
 }
 
 // reset forgets a cut: the writer that held its rows is gone.
@@ -100,7 +91,8 @@ func (t *cutting) reset() {
 	t.surveyed = false
 	t.bad.reset()
 	if t.grouper != nil {
-		t.grouper.Reset()
+		t.desks.keepGrouper(t.grouper)
+		t.grouper = nil
 	}
 }
 
@@ -112,10 +104,8 @@ func (t *cutting) blame(r sink.RowError) {
 // fixed end.
 func (l *Lane) read(ctx context.Context, e *Effect) Event {
 	t := &l.cut
-	if err := t.prepare(); err != nil {
-		return l.failure("read", e.Cut, err)
-	}
 	t.reset()
+	t.prepare()
 	n := e.Cut.First.Len()
 	var until []int64
 	if e.Fixed {
@@ -134,7 +124,7 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 	dead := e.Cut.Dead
 	for !l.full(until) {
 		chunk, err := l.next(ctx, until)
-		if errors.Is(err, errAged) {
+		if errors.Is(err, errAged) || errors.Is(err, ErrPressed) {
 			break
 		}
 		if err != nil {
@@ -255,6 +245,11 @@ func (l *Lane) behind(first Vector, gap *GapError) Vector {
 // end at t.at. An event ends the reading altogether.
 func (l *Lane) take(ctx context.Context, e *Effect, c *Chunk, until []int64, dead *DeadSet) (halt bool, _ *Event) {
 	t := &l.cut
+	if err := t.sit(); err != nil {
+		ev := l.failure("read", e.Cut, err)
+		return false, &ev
+	}
+	defer t.rise()
 	first, next := t.at[c.Index], c.Next
 	if until != nil {
 		next = min(next, until[c.Index])
@@ -419,8 +414,16 @@ func (l *Lane) hand(ctx context.Context, e *Effect) *Event {
 		t.appended += n
 		t.held = size
 	}
-	l.hold(t.held)
+	l.hold(l.memory())
 	return nil
+}
+
+// memory is what the cut's rows take: not all that has been written is held.
+func (l *Lane) memory() int64 {
+	if h, ok := l.writer.(sink.Holder); ok && l.cut.grouper == nil {
+		return h.Held()
+	}
+	return l.cut.held
 }
 
 // fill ends the cut: grouped rows are handed over, and the cut is described.
@@ -432,6 +435,10 @@ func (l *Lane) fill(ctx context.Context, e *Effect, dead DeadSet) Event {
 		return Event{Kind: Halted, Reason: BadRecord}
 	}
 	if t.grouper != nil && t.taken > 0 {
+		if err := t.sit(); err != nil {
+			return l.failure("read", e.Cut, err)
+		}
+		defer t.rise()
 		t.grouped.Reset()
 		if err := t.grouper.Emit(t.grouped); err != nil {
 			// A sum that does not fit is no record's fault.
@@ -439,9 +446,11 @@ func (l *Lane) fill(ctx context.Context, e *Effect, dead DeadSet) Event {
 			return Event{Kind: Halted, Reason: BadRecord}
 		}
 		if t.grouped.Rows() > 0 {
-			if _, err := l.writer.Append(ctx, t.grouped); err != nil {
+			size, err := l.writer.Append(ctx, t.grouped)
+			if err != nil {
 				return l.failure("append", e.Cut, err)
 			}
+			l.hold(t.held + size) // the groups are there until the next cut
 			t.appended = t.grouped.Rows()
 		}
 	}

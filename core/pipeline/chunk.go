@@ -11,7 +11,7 @@ import (
 type chunk struct {
 	*record.Chunk
 	uses atomic.Int32
-	size int64
+	size int64 // charged to the budget
 	home *pool
 }
 
@@ -22,102 +22,66 @@ func (c *chunk) release() {
 	}
 }
 
-// pool keeps chunks of one schema for use again, and charges the budget.
+// pool makes chunks of one schema, for all readers of a stream, and charges
+// them. Chunks that nobody has used for a while are the garbage collector's.
 type pool struct {
 	schema *record.Schema
 	budget *Budget
-
-	mu   sync.Mutex
-	free []*chunk
+	free   sync.Pool // of *record.Chunk
 }
 
-// maxFree bounds what a pool keeps: a burst must not stay in memory for ever.
-const maxFree = 8
+const (
+	// chunkRows is how many rows a chunk has at most: enough for the kernels to
+	// run at full speed, few enough to stay in the processor's cache.
+	chunkRows = 4096
+	// chunkBytes of events end a chunk too. It has the event that passes it.
+	chunkBytes = 1 << 20
+	// largeBytes is more than a chunk, or a buffer, of ordinary events has: it is
+	// not kept for the next ones.
+	largeBytes = 4 << 20
+	// smallBytes are not worth copying to save a part of them.
+	smallBytes = 64 << 10
+)
 
+// get makes an empty chunk with one use.
 func (p *pool) get() *chunk {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var c *chunk
-	if n := len(p.free); n > 0 {
-		c, p.free = p.free[n-1], p.free[:n-1]
+	c := &chunk{home: p}
+	if free, ok := p.free.Get().(*record.Chunk); ok {
+		c.Chunk = free
 	} else {
-		c = &chunk{Chunk: record.NewChunk(p.schema), home: p}
+		c.Chunk = record.NewChunk(p.schema)
 	}
 	c.uses.Store(1)
 	return c
 }
 
-// charge takes the chunk's bytes from the budget, once they are known.
+// charge takes the chunk's bytes from the budget, once they are known. A chunk
+// that is nearly empty is copied into less memory: there may be one for each of
+// many partitions.
 func (p *pool) charge(c *chunk) {
-	c.size = c.Size()
-	p.budget.take(c.size)
+	foot := c.Footprint()
+	if foot > smallBytes && c.Size() < foot/4 {
+		full := c.Chunk
+		c.Chunk = full.Clone()
+		p.keep(full)
+		foot = c.Footprint()
+	}
+	c.size = foot
+	p.budget.charge(foot)
 }
 
 func (p *pool) put(c *chunk) {
-	p.budget.give(c.size)
+	p.budget.charge(-c.size)
 	c.size = 0
+	p.keep(c.Chunk)
+	c.Chunk = nil
+}
+
+// keep takes memory for the next chunk.
+func (p *pool) keep(c *record.Chunk) {
+	if foot := c.Footprint(); foot > largeBytes || foot < smallBytes {
+		return
+	}
 	c.Reset()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.free) < maxFree {
-		p.free = append(p.free, c)
-	}
-}
-
-// Budget bounds the bytes of decoded chunks, and of what writers hold, of a whole
-// program. The zero Budget has no bound.
-type Budget struct {
-	Bytes int64
-
-	mu   sync.Mutex
-	used int64
-	wake chan struct{}
-}
-
-// NewBudget makes a budget of so many bytes.
-func NewBudget(bytes int64) *Budget { return &Budget{Bytes: bytes, wake: make(chan struct{})} }
-
-// Hold implements lane.Budget.
-func (b *Budget) Hold(n int64) {
-	if n > 0 {
-		b.take(n)
-		return
-	}
-	b.give(-n)
-}
-
-// Full implements lane.Budget.
-func (b *Budget) Full() bool { return b.full() != nil }
-
-func (b *Budget) take(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used += n
-}
-
-func (b *Budget) give(n int64) {
-	if n == 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used -= n
-	if b.wake != nil && b.used < b.Bytes {
-		close(b.wake)
-		b.wake = make(chan struct{})
-	}
-}
-
-// full returns nil while there is room, else a channel that is closed when
-// there may be.
-func (b *Budget) full() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.Bytes <= 0 || b.used < b.Bytes {
-		return nil
-	}
-	if b.wake == nil {
-		b.wake = make(chan struct{})
-	}
-	return b.wake
+	p.free.Put(c)
 }

@@ -12,14 +12,15 @@ import (
 // feed is one lane's view of its slot's partitions. It implements lane.Feed,
 // for one goroutine.
 type feed struct {
-	origin origin
-	topic  string
-	first  int32
-	parts  []*partition
-	start  Start
-	wait   chan struct{}
-	own    []*loader // per partition, made when the lane is behind
-	turn   int       // whose turn it is first, so that none starves
+	origin  origin
+	topic   string
+	first   int32
+	parts   []*partition
+	start   Start
+	wait    chan struct{}
+	account *account
+	own     []*loader // per partition, made when the lane is behind
+	turn    int       // whose turn it is first, so that none starves
 }
 
 // Start is where a new sink begins.
@@ -39,12 +40,14 @@ func (s Start) String() string {
 	return "earliest"
 }
 
-func newFeed(o origin, topic string, first int32, parts []*partition, start Start) *feed {
-	return &feed{origin: o, topic: topic, first: first, parts: parts, start: start, wait: make(chan struct{}, 1), own: make([]*loader, len(parts))}
+func newFeed(o origin, topic string, first int32, parts []*partition, start Start, p *portion) *feed {
+	wait := make(chan struct{}, 1)
+	return &feed{origin: o, topic: topic, first: first, parts: parts, start: start, wait: wait, account: p.account(wait), own: make([]*loader, len(parts))}
 }
 
 // Next implements lane.Feed.
 func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error) {
+	defer f.account.leave()
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -56,7 +59,7 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 			if until != nil && at[i] >= until[i] {
 				continue
 			}
-			c, wait, err := f.parts[i].take(f, at[i])
+			c, wait, err := f.parts[i].take(f, at[i], until != nil)
 			if err != nil {
 				return nil, err
 			}
@@ -64,17 +67,25 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 				behind = i
 				continue
 			}
-			f.disown(i) // caught up: its buffers are not needed any more
+			f.drop(i) // caught up: its buffers are not needed any more
 			if c != nil {
-				return lend(i, c), nil
+				return f.lend(i, c), nil
 			}
 		}
+		if until == nil && f.account.pressed() {
+			return nil, lane.ErrPressed
+		}
 		if behind >= 0 {
-			c, err := f.load(ctx, behind, at[behind])
+			c, tried, err := f.load(ctx, behind, at[behind], until != nil)
 			if err != nil || c != nil {
 				return c, err
 			}
-			continue
+			if tried {
+				continue
+			}
+			if until == nil && f.account.holds() {
+				return nil, lane.ErrPressed
+			}
 		}
 		if until == nil {
 			if err := f.through(at); err != nil {
@@ -89,26 +100,38 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 	}
 }
 
-// load reads for this lane alone. nil: nothing has come.
-func (f *feed) load(ctx context.Context, i int, at int64) (*lane.Chunk, error) {
+// load reads for this lane alone. nil: nothing has come, or if it was not tried
+// there is no room.
+func (f *feed) load(ctx context.Context, i int, at int64, must bool) (c *lane.Chunk, tried bool, err error) {
 	if f.own[i] == nil {
-		l, err := f.parts[i].lone()
-		if err != nil {
-			return nil, err
-		}
-		f.own[i] = l
+		f.own[i] = f.parts[i].lone()
 	}
 	l := f.own[i]
-	c, err := l.load(ctx, at)
-	if err != nil || c == nil {
-		return nil, err
+	if !f.account.borrow(2*max(l.largest, chunkBytes), must) {
+		return nil, false, nil
+	}
+	got, err := l.load(ctx, at)
+	if got == nil {
+		f.account.repay()
+		return nil, true, err
 	}
 	f.parts[i].seen(l.cursor.high())
-	return lend(i, c), nil
+	return f.lend(i, got), true, nil
 }
 
-func lend(i int, c *chunk) *lane.Chunk {
-	return &lane.Chunk{Index: i, Chunk: c.Chunk, Release: c.release}
+// drop forgets the loader of one partition.
+func (f *feed) drop(i int) {
+	if f.own[i] != nil {
+		f.own[i].close()
+		f.own[i] = nil
+	}
+}
+
+func (f *feed) lend(i int, c *chunk) *lane.Chunk {
+	return &lane.Chunk{Index: i, Chunk: c.Chunk, Release: func() {
+		f.account.repay()
+		c.release()
+	}}
 }
 
 // Start implements lane.Feed.
@@ -134,11 +157,7 @@ func (f *feed) Start(ctx context.Context, record lane.RecordState) ([]int64, err
 
 // Raw implements lane.Feed.
 func (f *feed) Raw(ctx context.Context, i int, offsets []int64) ([]lane.Letter, error) {
-	c, err := f.parts[i].lone()
-	if err != nil {
-		return nil, err
-	}
-	return c.cursor.raw(ctx, offsets)
+	return f.parts[i].lone().cursor.raw(ctx, offsets)
 }
 
 // High implements lane.Feed.
@@ -154,14 +173,6 @@ func (f *feed) High() []int64 {
 func (f *feed) close() {
 	for i, p := range f.parts {
 		p.leave(f)
-		f.disown(i)
-	}
-}
-
-// disown gives up the lane's own reader of a partition.
-func (f *feed) disown(i int) {
-	if f.own[i] != nil {
-		f.own[i].close()
-		f.own[i] = nil
+		f.drop(i)
 	}
 }

@@ -66,6 +66,9 @@ func (c *filesCursor) high() int64 { return c.End() }
 
 func (c *filesCursor) close() { c.Close() }
 
+// free has nothing to give: an open file goes on where it is.
+func (c *filesCursor) free() int64 { return 0 }
+
 // judge implements judging: what is wrong with the latest record, and where it
 // lies.
 func (c *filesCursor) judge() string { return c.Verdict() }

@@ -258,15 +258,12 @@ func (h *holding) start(ctx context.Context, revoke <-chan struct{}, background 
 	for i := range h.slots {
 		total += h.slots[i].partitions
 	}
+	background.Go(func() { h.intake.sweep(ctx) })
 	lanes := &sync.WaitGroup{}
 	for i := range h.slots {
 		s := &h.slots[i]
 		for k := range s.partitions {
-			part, err := h.partition(s.slot.Topic, s.first+k, total)
-			if err != nil {
-				h.log.Error("decoder", "error", err) // assemble has tried it: cannot be
-				return lanes
-			}
+			part := h.partition(s.slot.Topic, s.first+k, total)
 			s.parts = append(s.parts, part)
 			background.Go(func() { part.run(ctx) })
 		}
@@ -278,31 +275,32 @@ func (h *holding) start(ctx context.Context, revoke <-chan struct{}, background 
 }
 
 // partition makes the shared reader of one partition.
-func (h *holding) partition(topic string, id, total int32) (*partition, error) {
-	shared, err := h.loader(topic, id)
-	if err != nil {
-		return nil, err
-	}
+func (h *holding) partition(topic string, id, total int32) *partition {
 	limit := int64(16 << 20)
 	if h.o.Budget.Bytes > 0 {
 		limit = min(limit, max(h.o.Budget.Bytes/int64(2*total), 64<<10))
 	}
-	return newPartition(shared, func() (*loader, error) { return h.loader(topic, id) }, limit, h.log), nil
+	return newPartition(h.loader(topic, id), func() *loader { return h.loader(topic, id) }, limit, h.log)
 }
 
-func (h *holding) loader(topic string, id int32) (*loader, error) {
-	d, err := h.o.Events.NewDecoder(h.wants)
-	if err != nil {
-		return nil, err
+func (h *holding) loader(topic string, id int32) *loader {
+	c := h.origin.cursor(cursorOptions{topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect,
+		maxBytes: h.fetchBytes(), maxWait: 500 * time.Millisecond, budget: h.o.Budget})
+	return &loader{intake: h.intake, topic: topic, partition: id, cursor: c}
+}
+
+// fetchBytes is how much one fetch asks for: some of them must fit into the budget.
+func (h *holding) fetchBytes() int32 {
+	if most := h.o.Budget.Bytes / 16; most > 0 && most < int64(h.o.FetchBytes) {
+		return int32(max(most, 64<<10))
 	}
-	c := h.origin.cursor(cursorOptions{topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect, maxBytes: h.o.FetchBytes, maxWait: 500 * time.Millisecond})
-	return &loader{topic: topic, partition: id, cursor: c, decoder: d, pool: &pool{schema: d.Schema(), budget: h.o.Budget}}, nil
+	return h.o.FetchBytes
 }
 
 // lane runs one sink in one slot until it is over.
 func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan struct{}) {
 	k := h.o.Sinks[n]
-	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start)
+	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start, h.portions[n])
 	defer f.close()
 	meter := h.meter(s, n)
 	defer meter.Release()
@@ -311,7 +309,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan st
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
 		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k), MaxBad: k.MaxBad,
-		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: h.o.Budget, Record: s.record, Notice: s.notice, Meter: meter, Log: log,
+		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: f.account, Desks: h.desks[n], Record: s.record, Notice: s.notice, Meter: meter, Log: log,
 		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic, Resize: fmt.Sprintf("sluice settle --slots %d", h.o.Slots),
 	}
 	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {

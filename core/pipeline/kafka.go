@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluicekit/sluice/core/lane"
@@ -12,13 +13,48 @@ import (
 )
 
 // kafka is a cluster as an origin.
-type kafka struct{ *source.Cluster }
-
-func (k kafka) cursor(o cursorOptions) cursor {
-	return &kafkaCursor{cluster: k.Cluster, o: o, at: -1, end: -1}
+type kafka struct {
+	*source.Cluster
+	answers sync.Pool // of *answer, for cursors that fetch
 }
 
-func (k kafka) member(o source.MemberOptions) member {
+func (k *kafka) cursor(o cursorOptions) cursor {
+	return &kafkaCursor{kafka: k, o: o, at: -1, end: -1}
+}
+
+// answer is the memory that one answer is read with.
+type answer struct {
+	buf     []byte
+	fetched source.Fetched
+	reader  source.Reader
+}
+
+func (k *kafka) answer() *answer {
+	if a, ok := k.answers.Get().(*answer); ok {
+		return a
+	}
+	a := &answer{}
+	a.reader.Limits.OneBatch = true // decoders copy what they keep
+	return a
+}
+
+// size is what the answer takes, as a whole.
+func (a *answer) size() int64 { return int64(cap(a.buf)) + a.reader.Footprint() }
+
+// keep takes memory for the next answer. What was made for a large one goes.
+func (k *kafka) keep(a *answer) {
+	a.fetched = source.Fetched{}
+	a.reader.Reset(a.fetched, 0)
+	if int64(cap(a.buf)) > largeBytes {
+		a.buf = nil
+	}
+	if a.reader.Footprint() > largeBytes {
+		a.reader = source.Reader{Limits: a.reader.Limits}
+	}
+	k.answers.Put(a)
+}
+
+func (k *kafka) member(o source.MemberOptions) member {
 	return kafkaMember{source.NewMember(k.Cluster, o)}
 }
 
@@ -34,24 +70,30 @@ func (m kafkaMember) join(ctx context.Context) (generation, error) {
 
 // kafkaCursor reads a partition of a cluster.
 type kafkaCursor struct {
-	cluster *source.Cluster
-	o       cursorOptions
+	*kafka
+	o cursorOptions
 
-	buf     []byte
-	fetched source.Fetched
-	reader  source.Reader
-	end     int64 // the last stable offset
-	at      int64 // offset behind what was read last,
-	epoch   int32 // and its leader epoch: the broker is asked whether it still has that
+	answer  *answer // nil: nothing is fetched
+	charged int64   // for it
+	end     int64   // the last stable offset
+	at      int64   // offset behind what was read last,
+	epoch   int32   // and its leader epoch: the broker is asked whether it still has that
 }
 
 func (c *kafkaCursor) fetch(ctx context.Context, at int64) error {
+	c.free()
+	if err := c.o.budget.reserve(ctx, int64(c.o.maxBytes)); err != nil {
+		return err
+	}
+	c.charged = int64(c.o.maxBytes)
+	a := c.kafka.answer()
+	c.answer = a
 	ask := source.FetchRequest{Topic: c.o.topic, TopicID: c.o.topicID, Partition: c.o.partition, Offset: at, MaxBytes: c.o.maxBytes, MaxWait: c.o.maxWait}
 	if c.at == at && c.at > 0 && c.epoch >= 0 {
 		ask.CheckEpoch, ask.LastEpoch = true, c.epoch
 	}
-	f, err := c.cluster.Fetch(ctx, ask, c.buf)
-	c.buf = f.Buf
+	f, err := c.Fetch(ctx, ask, a.buf)
+	a.buf = f.Buf
 	if err != nil {
 		return c.outside(err)
 	}
@@ -63,9 +105,27 @@ func (c *kafkaCursor) fetch(ctx context.Context, at int64) error {
 		// The broker let it pass; it is a gap all the same.
 		return &lane.GapError{Topic: c.o.topic, Partition: c.o.partition, First: at, Next: f.LogStart}
 	}
-	c.fetched = f
-	c.reader.Reset(f, at)
+	a.fetched = f
+	a.reader.Reset(f, at)
+	c.recharge(a.size())
 	return nil
+}
+
+// recharge makes the budget know what the answer really takes.
+func (c *kafkaCursor) recharge(n int64) {
+	c.o.budget.charge(n - c.charged)
+	c.charged = n
+}
+
+func (c *kafkaCursor) free() (freed int64) {
+	if c.answer == nil {
+		return 0
+	}
+	c.keep(c.answer)
+	c.answer = nil
+	freed = c.charged
+	c.recharge(0)
+	return freed
 }
 
 // outside turns an offset that the log does not hold, or not any more as it was
@@ -94,7 +154,7 @@ func (c *kafkaCursor) outside(err error) error {
 }
 
 func (c *kafkaCursor) next() (source.Record, bool) {
-	r, ok := c.reader.Next()
+	r, ok := c.answer.reader.Next()
 	if ok {
 		c.at, c.epoch = r.Offset+1, r.LeaderEpoch
 	}
@@ -102,7 +162,8 @@ func (c *kafkaCursor) next() (source.Record, bool) {
 }
 
 func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
-	err = c.reader.Err()
+	reader := &c.answer.reader
+	err = reader.Err()
 	var torn *source.TornError
 	if errors.As(err, &torn) {
 		// One batch is larger than what was asked for.
@@ -114,16 +175,11 @@ func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
 	if err != nil {
 		return at, false, err
 	}
-	next, epoch := c.reader.NextOffset(), c.reader.LeaderEpoch()
-	if c.reader.More() {
-		c.reader.Reset(c.fetched, next)
-		more = true
-	}
-	if next > at {
-		c.at, c.epoch = next, epoch
+	if next := reader.NextOffset(); next > at {
+		c.at, c.epoch = next, reader.LeaderEpoch()
 		at = next
 	}
-	return at, more, nil
+	return at, false, nil
 }
 
 func (c *kafkaCursor) high() int64 { return c.end }
@@ -140,7 +196,7 @@ func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 	for n < len(offsets) && size < letterBytes {
 		at := offsets[n]
 		ask.Offset = at
-		got, err := c.cluster.Fetch(ctx, ask, nil)
+		got, err := c.Fetch(ctx, ask, nil)
 		var gone *source.OutOfRangeError
 		if errors.As(err, &gone) {
 			out[n].Missing = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/lane"
@@ -14,13 +15,17 @@ import (
 // loader fetches and decodes one partition, for one reader: the shared one or
 // a lane that is behind.
 type loader struct {
+	*intake
 	topic     string
 	partition int32
-	cursor    cursor
-	decoder   *decode.Decoder
-	pool      *pool
 
-	open    bool // cursor has records left, from next on
+	mu      sync.Mutex // held while it loads; others may take an idle one's answer away
+	cursor  cursor
+	decoder *decode.Decoder // lent while open, nil else
+	open    bool            // cursor has records left, from next on
+	touched bool            // since the last sweep
+	largest int64           // chunk, lately
+
 	next    int64
 	held    *source.Record // read, and not decoded because the registry was away
 	heldRec source.Record
@@ -28,21 +33,24 @@ type loader struct {
 	tries   int   // and how often
 }
 
-// chunkRows is how many rows a chunk has at most: enough for the kernels to
-// run at full speed, few enough to stay in the processor's cache.
-const chunkRows = 4096
-
 // load reads the chunk that starts at an offset. nil and no error: nothing has
 // come within maxWait.
 func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.touched = true
 	if !l.open || l.next != at {
 		if err := l.fetch(ctx, at); err != nil {
+			l.free()
 			return nil, err
 		}
 	}
 	c := l.pool.get()
 	c.Partition, c.First, c.Next = l.partition, at, at
 	err := l.fill(ctx, c)
+	if !l.open {
+		l.free()
+	}
 	if c.Next == c.First {
 		c.release()
 		return nil, l.persists(at, err)
@@ -52,17 +60,58 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 	// next load.
 	l.next = c.Next
 	l.pool.charge(c)
+	l.largest = max(c.size, l.largest*7/8)
 	return c, nil
 }
 
 // fetch asks for records from an offset on.
 func (l *loader) fetch(ctx context.Context, at int64) error {
-	l.open, l.held = false, nil
+	l.free()
 	if err := l.cursor.fetch(ctx, at); err != nil {
 		return err
 	}
-	l.open, l.next = true, at
+	d, err := l.intake.decoder()
+	if err != nil {
+		return err
+	}
+	l.decoder, l.open, l.next = d, true, at
+	l.budget.keep(l)
 	return nil
+}
+
+// free is done with what was fetched, and says how much memory that gives.
+func (l *loader) free() (freed int64) {
+	if l.decoder != nil {
+		l.decoders.Put(l.decoder)
+		l.decoder = nil
+		l.budget.forget(l)
+	}
+	l.open, l.held = false, nil
+	return l.cursor.free()
+}
+
+// close is for one that is not used any more.
+func (l *loader) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free()
+	if c, ok := l.cursor.(interface{ close() }); ok {
+		c.close()
+	}
+}
+
+// spare implements keeper: what is left of an answer can be fetched again.
+func (l *loader) spare(n need) int64 {
+	if !l.mu.TryLock() {
+		return 0
+	}
+	defer l.mu.Unlock()
+	was := l.touched
+	l.touched = l.touched && n != idle
+	if n == unread || n == idle && was {
+		return 0
+	}
+	return l.free()
 }
 
 // tooOften is how often a batch that cannot be read is fetched again: what was
@@ -89,7 +138,7 @@ func (l *loader) persists(at int64, err error) error {
 
 // fill decodes records into a chunk, until it is full or the answer is used up.
 func (l *loader) fill(ctx context.Context, c *chunk) error {
-	for c.Rows()+len(c.Bad)+len(c.BadValues) < chunkRows {
+	for bytes := 0; bytes < chunkBytes && c.Rows()+len(c.Bad)+len(c.BadValues) < chunkRows; {
 		r := l.held
 		if r == nil {
 			rec, ok := l.cursor.next()
@@ -108,6 +157,7 @@ func (l *loader) fill(ctx context.Context, c *chunk) error {
 			l.held = r
 			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
 		}
+		bytes += len(r.Value)
 		c.Next = r.Offset + 1
 		l.locate(c, r.Offset, bad, values)
 	}
@@ -162,12 +212,4 @@ func (l *loader) ended(c *chunk) error {
 	}
 	l.open, c.Next = more, max(c.Next, next)
 	return nil
-}
-
-// close gives up what the cursor has open, for which memory alone is no reason.
-func (l *loader) close() {
-	if c, ok := l.cursor.(interface{ close() }); ok {
-		c.close()
-		l.open, l.held = false, nil
-	}
 }

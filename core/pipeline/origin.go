@@ -32,11 +32,19 @@ type cursorOptions struct {
 	changed   func() // told when the topic is not topicID any more
 	maxBytes  int32  // aimed at for one fetch
 	maxWait   time.Duration
+	budget    *Budget
 }
 
-// cursor walks over one partition, for one goroutine. Errors that are the log's
-// own are the lanes': *lane.GapError and the like.
+// cursor reads one partition, for one goroutine.
 type cursor interface {
+	walk
+	// raw reads original records again, as lane.Feed.Raw; it fetches for itself.
+	raw(ctx context.Context, offsets []int64) ([]lane.Letter, error)
+}
+
+// walk goes over a partition. Errors that are the log's own are the lanes':
+// *lane.GapError and the like. It charges the memory that it takes.
+type walk interface {
 	// fetch gets what comes from an offset on, or nothing within maxWait. The
 	// records before it become invalid.
 	fetch(ctx context.Context, at int64) error
@@ -47,8 +55,9 @@ type cursor interface {
 	ended(at int64) (next int64, more bool, err error)
 	// high is the offset behind the last record that can be read, -1 if unknown.
 	high() int64
-	// raw reads original records again, as lane.Feed.Raw; it fetches for itself.
-	raw(ctx context.Context, offsets []int64) ([]lane.Letter, error)
+	// free gives back what the last fetch took, and says how many bytes of the
+	// budget that was; the next fetch takes it anew.
+	free() (freed int64)
 }
 
 // member takes part in the stream's group.

@@ -13,7 +13,7 @@ import (
 // partition reads one partition for all lanes of this member.
 type partition struct {
 	shared *loader
-	lone   func() (*loader, error) // for a lane that is behind
+	lone   func() *loader // for a lane that is behind
 	log    *slog.Logger
 	limit  int64 // bytes of the window
 
@@ -24,6 +24,8 @@ type partition struct {
 	readers map[*feed]reading
 	err     error // what the log says at head: a gap, or a truncation
 	high    int64
+	kept    bool          // the budget knows of the window
+	touched bool          // since the last sweep
 	wake    chan struct{} // somebody has asked, or dropped something
 }
 
@@ -38,7 +40,7 @@ type reading struct {
 // others, before that lane has to read for itself.
 const patience = 2 * time.Second
 
-func newPartition(shared *loader, lone func() (*loader, error), limit int64, log *slog.Logger) *partition {
+func newPartition(shared *loader, lone func() *loader, limit int64, log *slog.Logger) *partition {
 	return &partition{shared: shared, lone: lone, log: log, limit: limit, head: -1, high: -1, readers: map[*feed]reading{}, wake: make(chan struct{}, 1)}
 }
 
@@ -84,26 +86,28 @@ func (p *partition) demand(ctx context.Context) (at int64, ok bool) {
 		}
 		at, wanted = p.head, wanted && p.err == nil && p.head >= 0
 		var again <-chan time.Time
-		var room <-chan struct{}
+		short := false
 		if wanted {
-			room = p.shared.pool.budget.full()
-			if room == nil && p.bytes < p.limit || len(p.window) == 0 {
+			short = p.shared.budget.short()
+			if !short && p.bytes < p.limit || len(p.window) == 0 {
 				p.mu.Unlock()
 				return at, true
 			}
-			if p.evict(room != nil) {
+			if p.evict(false) {
 				p.mu.Unlock()
 				continue
 			}
 			again = time.After(patience / 8)
 		}
 		p.mu.Unlock()
+		if short {
+			p.shared.budget.reclaim(refetch, chunkBytes)
+		}
 		select {
 		case <-ctx.Done():
 			return 0, false
 		case <-p.wake:
 		case <-again:
-		case <-room:
 		}
 	}
 }
@@ -121,7 +125,42 @@ func (p *partition) evict(hurry bool) bool {
 	p.window = p.window[1:]
 	p.bytes -= old.size
 	old.release()
+	p.note()
 	return true
+}
+
+// note tells the budget whether there is a window. p.mu is held.
+func (p *partition) note() {
+	if has := len(p.window) > 0; has != p.kept {
+		p.kept = has
+		if has {
+			p.shared.budget.keep(p)
+		} else {
+			p.shared.budget.forget(p)
+		}
+	}
+}
+
+// spare implements keeper: a chunk that no lane of the partition waits for may
+// go, and if it must be, one that a lane is slow to take.
+func (p *partition) spare(n need) (freed int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.touched
+	p.touched = p.touched && n != idle
+	if n == idle && was || n == refetch {
+		return 0
+	}
+	for len(p.window) > 0 {
+		size := p.window[0].size
+		if !p.evict(n == urgent) {
+			break
+		}
+		if freed += size; n == urgent {
+			break // one at a time: it costs a lane a fetch
+		}
+	}
+	return freed
 }
 
 // publish appends what was loaded at head; nil if nothing has come.
@@ -139,6 +178,8 @@ func (p *partition) publish(at int64, c *chunk) {
 	p.window = append(p.window, c)
 	p.bytes += c.size
 	p.head = c.Next
+	p.touched = true
+	p.note()
 	p.tell()
 }
 
@@ -175,9 +216,10 @@ func (p *partition) pause(ctx context.Context, failures int, err error) {
 	}
 }
 
-// take looks for the chunk at an offset. wait: it will come, f is told. Neither
-// a chunk nor wait: the lane must load it for itself.
-func (p *partition) take(f *feed, at int64) (c *chunk, wait bool, err error) {
+// take looks for the chunk at an offset. wait: it will come, or there will be
+// room for it, f is told. Neither a chunk nor wait: the lane must load it for
+// itself. must: see account.borrow.
+func (p *partition) take(f *feed, at int64, must bool) (c *chunk, wait bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.poke()
@@ -199,7 +241,17 @@ func (p *partition) take(f *feed, at int64) (c *chunk, wait bool, err error) {
 	case len(p.window) > 0 && at >= p.window[0].First:
 		for _, c := range p.window {
 			if at < c.Next {
+				if !f.account.borrow(2*c.size, must) {
+					// It comes back when there is room, and reads for itself if that
+					// takes too long.
+					if was, ok := p.readers[f]; ok && was.at == at {
+						r.when = was.when
+					}
+					p.readers[f] = r
+					return nil, true, nil
+				}
 				p.readers[f] = r // it may take a part only, and come back for the rest
+				p.touched = true
 				c.uses.Add(1)
 				return c, false, nil
 			}
@@ -242,6 +294,7 @@ func (p *partition) clear() {
 		c.release()
 	}
 	p.window, p.bytes, p.err = nil, 0, nil
+	p.note()
 }
 
 func (p *partition) drop() {

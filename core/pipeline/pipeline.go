@@ -105,6 +105,10 @@ type pipeline struct {
 	sinks  []*lazySink
 	ids    []ledger.ID
 
+	intake   *intake
+	portions []*portion    // per sink
+	desks    []*lane.Desks // per sink
+
 	finished bool  // nothing will come any more, and all of it is settled
 	failure  error // what was not read, or not written, then
 
@@ -126,7 +130,7 @@ func assemble(o Options) (*pipeline, error) {
 		o.Budget = NewBudget(512 << 20)
 	}
 	o.Log = o.Log.With("stream", o.Stream)
-	p := &pipeline{o: o, origin: kafka{o.Cluster}}
+	p := &pipeline{o: o, origin: &kafka{Cluster: o.Cluster}}
 	if o.Files != nil {
 		p.origin = files{o.Files}
 		p.o.Topics = []string{o.Stream}
@@ -142,8 +146,11 @@ func assemble(o Options) (*pipeline, error) {
 		}
 		p.sinks = append(p.sinks, newLazySink(s.Spec, s.Config))
 		p.ids = append(p.ids, ledger.SinkID(s.Config.ID()))
+		p.portions = append(p.portions, newPortion(o.Budget))
+		p.desks = append(p.desks, &lane.Desks{})
 	}
-	if _, err := o.Events.NewDecoder(p.wants); err != nil {
+	var err error
+	if p.intake, err = newIntake(o.Events, p.wants, o.Budget); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", o.Stream, err)
 	}
 	return p, nil

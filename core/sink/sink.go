@@ -116,3 +116,12 @@ type Mover interface {
 // MaxToken is the longest token that Stage may return, in bytes. A real
 // BigQuery stream id has over 50.
 const MaxToken = 64
+
+// Holder is implemented by writers that hold less memory than Append's size
+// says, because rows went to a file or to a server already: core charges what
+// Held reports to the budget, and cuts by size.
+type Holder interface {
+	// Held is the number of bytes of memory that the rows since the last cut
+	// take now. It is called after Append.
+	Held() int64
+}

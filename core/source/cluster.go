@@ -32,6 +32,7 @@ type Cluster struct {
 	fresh        map[string]time.Time // topic to when its leaders were learned
 	coordinators map[string]string    // group to address
 
+	asking  chan struct{} // tokens of requests about single partitions: hundreds of lanes ask at once
 	refresh chan struct{} // one metadata refresh at a time: many partitions notice a lost leader together
 }
 
@@ -57,7 +58,7 @@ func Open(o Options) (*Cluster, error) {
 	return &Cluster{
 		o: o, sasl: m,
 		pools: make(map[string]*node), brokers: make(map[int32]string), leaders: make(map[topicPartition]leader),
-		fresh: make(map[string]time.Time), coordinators: make(map[string]string), refresh: make(chan struct{}, 1),
+		fresh: make(map[string]time.Time), coordinators: make(map[string]string), refresh: make(chan struct{}, 1), asking: make(chan struct{}, maxAsking),
 	}, nil
 }
 

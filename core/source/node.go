@@ -61,7 +61,10 @@ func (n *node) send(ctx context.Context, x exchange) (kmsg.Response, []byte, err
 		c.settle()
 		x.buf = c.buf
 		if c.err == nil {
-			return c.res, c.buf, nil
+			// kafka-go keeps the last call of every idle connection.
+			res := c.res
+			c.res, c.buf = nil, nil
+			return res, x.buf, nil
 		}
 		if errors.Is(c.err, errStale) && try < maxStale && ctx.Err() == nil {
 			continue

@@ -17,6 +17,9 @@ const (
 	Earliest Position = -2
 )
 
+// maxAsking is how many offsets are asked for at a time: each request has a connection to itself.
+const maxAsking = 8
+
 // AtTime is the first record at or after t, or Latest if there is none.
 func AtTime(t time.Time) Position { return Position(max(0, t.UnixMilli())) }
 
@@ -30,6 +33,12 @@ func (c *Cluster) Offsets(ctx context.Context, topic string, partition int32, at
 }
 
 func (c *Cluster) listOffset(ctx context.Context, topic string, partition int32, at int64, isolation int8) (int64, error) {
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ctx.Done():
+		return -1, ctx.Err()
+	}
 	n, epoch, err := c.leader(ctx, topic, partition)
 	if err != nil {
 		return -1, err

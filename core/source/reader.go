@@ -12,11 +12,13 @@ type Limits struct {
 	// MaxHeldBytes of unpacked batches between two Resets; default MaxBatchBytes. The walk stops before the batch that would pass it,
 	// with Err nil and More true. One batch is always taken.
 	MaxHeldBytes int
+	// OneBatch unpacks each batch into the memory of the one before: a record is valid until Next returns one of another batch.
+	OneBatch bool
 }
 
 const defaultMaxBatchBytes = 64 << 20
 
-// Record is a data record. Its bytes are valid until the reader's next Reset.
+// Record is a data record. Its bytes are valid until the reader's next Reset; see also Limits.OneBatch.
 type Record struct {
 	Offset      int64
 	Timestamp   int64  // milliseconds since 1970
@@ -76,6 +78,9 @@ func (r *Reader) Reset(f Fetched, from int64) {
 	}
 	r.unpack.reset(r.Limits)
 }
+
+// Footprint is the number of bytes of memory that the reader keeps for unpacked batches, used or not.
+func (r *Reader) Footprint() int64 { return r.unpack.footprint() }
 
 // Err is what ended the walk, nil at the end of the answer: a *BatchError or a *TornError.
 func (r *Reader) Err() error { return r.err }

@@ -54,6 +54,9 @@ func (u *unpacker) records(b batch, l Limits) ([]byte, error) {
 	if codec == codecNone {
 		return b.records, nil
 	}
+	if l.OneBatch {
+		u.used, u.held = 0, 0
+	}
 	if u.used > 0 && u.held+4*len(b.records) > l.MaxHeldBytes {
 		return nil, errHeld // by a guess: 4 is what event data usually shrinks to, and one batch more is bounded too
 	}
@@ -68,6 +71,14 @@ func (u *unpacker) records(b batch, l Limits) ([]byte, error) {
 	u.used++
 	u.held += len(dst)
 	return dst, nil
+}
+
+// footprint is the memory that u keeps for batches.
+func (u *unpacker) footprint() (n int64) {
+	for _, b := range u.bufs {
+		n += int64(cap(b))
+	}
+	return n
 }
 
 func (u *unpacker) decompress(codec int, dst, src []byte, limit int) ([]byte, error) {

@@ -34,6 +34,9 @@ func (w *writer) Append(ctx context.Context, rows *record.Chunk) (int64, error) 
 	return w.size, ctx.Err()
 }
 
+// Held implements sink.Holder: no rows are held.
+func (*writer) Held() int64 { return 0 }
+
 func (w *writer) Stage(ctx context.Context, _ record.Cut) (string, error) { return "", ctx.Err() }
 
 func (w *writer) Commit(ctx context.Context, _ record.Cut, _ string) error {

@@ -67,6 +67,7 @@ type files struct {
 	folder  template
 	options Options
 	idle    sync.Pool // of *zstd.Encoder
+	buffers sync.Pool // of *[]byte, empty; a writer has one only while it has rows
 }
 
 // Claim reads what the names and the marks say, and removes what an earlier
@@ -186,6 +187,35 @@ func (f *files) encoder() (*zstd.Encoder, error) {
 	// stop silently at the end of the first.
 	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20),
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(f.options.Level)))
+}
+
+// packerBytes is the memory that a compressor takes, as measured.
+func packerBytes(level int) int64 {
+	switch zstd.EncoderLevelFromZstd(level) {
+	case zstd.SpeedFastest:
+		return 2 << 20
+	case zstd.SpeedDefault:
+		return 3 << 20
+	case zstd.SpeedBetterCompression:
+		return 6 << 20
+	}
+	return 36 << 20
+}
+
+// buffer lends a buffer for rows.
+func (f *files) buffer() []byte {
+	if b, ok := f.buffers.Get().(*[]byte); ok {
+		return *b
+	}
+	return nil
+}
+
+// keepBuffer takes one back.
+func (f *files) keepBuffer(b []byte) {
+	if cap(b) > 0 && cap(b) <= keepAt {
+		b = b[:0]
+		f.buffers.Put(&b)
+	}
 }
 
 // giveBack takes a compressor back.

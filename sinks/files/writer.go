@@ -18,7 +18,7 @@ import (
 
 const (
 	flushAt = 256 << 10 // bytes of rows that are held before they go to the file
-	keepAt  = 4 << 20   // a larger buffer is not kept for the next rows
+	keepAt  = 4 << 20   // bytes; a larger buffer is not kept for the next rows
 )
 
 // writer writes the batches of one slot.
@@ -63,6 +63,9 @@ func (w *writer) Append(ctx context.Context, rows *record.Chunk) (int64, error) 
 	if w.staged {
 		return w.size, errors.New("rows after the batch was staged")
 	}
+	if w.buf == nil {
+		w.buf = w.files.buffer()
+	}
 	var err error
 	if w.buf, err = w.lines.Append(w.buf, rows); err != nil {
 		return w.size, err
@@ -74,6 +77,15 @@ func (w *writer) Append(ctx context.Context, rows *record.Chunk) (int64, error) 
 	}
 	w.size = max(w.size, w.written+int64(len(w.buf)))
 	return w.size, nil
+}
+
+// Held implements sink.Holder: rows that are in the file are not in memory.
+func (w *writer) Held() int64 {
+	n := int64(cap(w.buf))
+	if w.packer != nil {
+		n += packerBytes(w.files.options.Level)
+	}
+	return n
 }
 
 // Stage ends the temporary file and makes it durable under its temporary name.
@@ -103,6 +115,8 @@ func (w *writer) Stage(ctx context.Context, c record.Cut) (string, error) {
 		return "", classify("sync", w.temp, err)
 	}
 	w.staged = true
+	w.files.keepBuffer(w.buf)
+	w.buf = nil
 	return "", nil
 }
 

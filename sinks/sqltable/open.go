@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -33,6 +34,7 @@ type Sink struct {
 	target    *target
 	positions string // quoted
 	log       *slog.Logger
+	chunks    sync.Pool // of *record.Chunk, for writers that begin to hold rows
 }
 
 // Open checks the tables, and creates the position table where it is missing,

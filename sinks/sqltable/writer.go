@@ -32,6 +32,7 @@ func (w *writer) Append(ctx context.Context, rows *record.Chunk) (int64, error) 
 	if err := w.s.target.check(rows, w.s.grammar.MaxBytes); err != nil {
 		return 0, err
 	}
+	w.borrow()
 	for i := range w.held.Columns {
 		dst, src := &w.held.Columns[i], &rows.Columns[i]
 		for row := range rows.Rows() {
@@ -144,8 +145,44 @@ func (w *writer) committed(c record.Cut) {
 	for i := range c.Ranges {
 		w.known[c.Partition+int32(i)-w.claim.Partition] = true
 	}
+	w.giveBack()
+	w.partition, w.order = w.partition[:0], w.order[:0]
+}
+
+// A writer without rows keeps next to nothing, since there may be thousands of
+// them; memory beyond keepAt bytes is for whichever writer needs it next, and
+// what is larger than dropAt for none.
+const (
+	keepAt = 16 << 10
+	dropAt = 32 << 20
+)
+
+// borrow makes room before the first rows of a batch.
+func (w *writer) borrow() {
+	if w.held.Rows() > 0 {
+		return
+	}
+	if c, ok := w.s.chunks.Get().(*record.Chunk); ok {
+		w.held = c
+	}
+}
+
+// giveBack drops the rows.
+func (w *writer) giveBack() {
 	w.held.Reset()
-	w.partition = w.partition[:0]
+	if size := w.held.Footprint(); size > keepAt {
+		if size <= dropAt {
+			w.s.chunks.Put(w.held)
+		}
+		w.held = record.NewChunk(w.s.schema)
+	}
+	if cap(w.args) > keepAt/16 {
+		w.args = nil
+	}
+	clear(w.args[:cap(w.args)]) // they hold values of the rows
+	if cap(w.partition) > keepAt/8 {
+		w.partition, w.order = nil, nil
+	}
 }
 
 // Close drops the rows that were not committed.
