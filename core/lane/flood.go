@@ -176,6 +176,10 @@ func (l *Lane) prime(ctx context.Context, position Vector) error {
 func (l *Lane) look(c *Chunk, at, until []int64) error {
 	t := &l.cut
 	first, next := at[c.Index], min(c.Next, until[c.Index])
+	if err := t.sit(); err != nil {
+		return err
+	}
+	defer t.rise()
 	if _, err := l.project(c, first, next, nil); err != nil {
 		return err
 	}

@@ -74,13 +74,6 @@ func (t *cutting) init(c *Config) {
 	})
 }
 
-// prepare makes what a cut needs.
-func (t *cutting) prepare() {
-	if t.grouper == nil && t.c.Plan.Grouped() {
-		t.grouper = t.desks.grouper(t.c.Plan)
-	}
-}
-
 // reset forgets a cut: the writer that held its rows is gone.
 func (t *cutting) reset() {
 	t.at, t.appended, t.taken, t.filtered, t.read, t.held = nil, 0, 0, 0, 0, 0
@@ -105,7 +98,6 @@ func (t *cutting) blame(r sink.RowError) {
 func (l *Lane) read(ctx context.Context, e *Effect) Event {
 	t := &l.cut
 	t.reset()
-	t.prepare()
 	n := e.Cut.First.Len()
 	var until []int64
 	if e.Fixed {
@@ -399,7 +391,10 @@ func (l *Lane) hand(ctx context.Context, e *Effect) *Event {
 		return nil
 	}
 	t.taken += n
-	if t.grouper != nil {
+	if t.c.Plan.Grouped() {
+		if t.grouper == nil {
+			t.grouper = t.desks.grouper(t.c.Plan)
+		}
 		if err := t.grouper.Add(t.rows); err != nil {
 			l.cause = fmt.Errorf("aggregate %s: %w", l.c.ID, err)
 			return &Event{Kind: Halted, Reason: BadRecord}
