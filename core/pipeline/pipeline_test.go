@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -148,11 +149,31 @@ type bench struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	events  *decode.Stream
+	logs    logs
 }
 
-func newBench(t *testing.T, partitions int32) *bench {
+// logs is what a pipeline has logged.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func newBench(t *testing.T, partitions int32, opts ...kfake.Opt) *bench {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "events"), kfake.SeedTopics(1, "events.dead"))
+	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(partitions, "events"), kfake.SeedTopics(1, "events.dead"))
+	c, err := kfake.NewCluster(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +191,7 @@ func newBench(t *testing.T, partitions int32) *bench {
 
 func (b *bench) newClient() *kgo.Client {
 	b.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<20))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -223,7 +244,7 @@ func (b *bench) run(sinks []pipeline.Sink, slots int) (stop func(), metrics *tel
 	metrics = telemetry.NewRegistry()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
-	log := slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(b.t.Output(), &b.logs), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		done <- pipeline.Run(ctx, pipeline.Options{
 			Stream: "test", Cluster: cluster, Topics: []string{"events"}, Group: "g", Session: 6 * time.Second, Slots: slots,
