@@ -117,7 +117,15 @@ func (f *file) syntax(err error) Problem {
 
 // hidden says whether a value must not be shown.
 func (f *file) hidden(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && (!f.public[n] || f.shared[n]) && !isNull(n)
+	return n.Kind == yaml.ScalarNode && (!f.public[n] || f.shared[n] || holdsLogin(n.Value)) && !isNull(n)
+}
+
+// holdsLogin says that a value has the form user:password@host, wherever one
+// was written: an address is public, and somebody may put a password into it.
+func holdsLogin(value string) bool {
+	front, _, found := strings.Cut(value, "@")
+	_, password, colon := strings.Cut(front, ":")
+	return found && colon && password != "" && !strings.ContainsAny(password, " \t\n")
 }
 
 func (f *file) whole(message string) Problem {

@@ -280,7 +280,8 @@ func (d *decoder) checkRegistry(e pair, path string, r *Registry) {
 	case err == nil && u.User != nil || strings.Contains(r.URL, "@"):
 		d.conceal(child(in.value, "url"))
 		d.failAt(in.value, at, "url", "must not hold a user or a password", "say username: and password: instead")
-	case err == nil && (u.RawQuery != "" || u.Fragment != ""):
+	case strings.ContainsAny(r.URL, "?#"):
+		d.conceal(child(in.value, "url")) // a token, often
 		d.failAt(in.value, at, "url", "must not have a query or a fragment", "")
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		d.failAt(in.value, at, "url", "must be a URL such as http://registry:8081", "")

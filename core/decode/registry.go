@@ -3,6 +3,7 @@ package decode
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,14 +160,15 @@ func (r *Registry) ask(ctx context.Context, path ...string) (found, error) {
 	if int64(len(body)) > r.options.MaxBody {
 		return f, fmt.Errorf("%s: an answer of more than %d bytes", req.URL.Path, r.options.MaxBody)
 	}
-	if err := answer(resp.StatusCode, body, &f); err != nil {
+	if err := answer(resp.StatusCode, body, &f, req); err != nil {
 		return f, fmt.Errorf("%s: %w", req.URL.Path, err)
 	}
 	return f, nil
 }
 
-// answer reads an answer, or the error that it reports.
-func answer(status int, body []byte, f *found) error {
+// answer reads an answer, or the error that it reports. An error that repeats
+// what we have sent to prove who we are is not passed on.
+func answer(status int, body []byte, f *found, req *http.Request) error {
 	if status != http.StatusOK {
 		var e struct {
 			Code    int    `json:"error_code"`
@@ -175,6 +177,9 @@ func answer(status int, body []byte, f *found) error {
 		_ = json.Unmarshal(body, &e) // a proxy's page is no JSON: then the status must do
 		if status == http.StatusNotFound && e.Code == codeNoSchema {
 			return errNotFound
+		}
+		if repeatsSecret(e.Message, req) {
+			return fmt.Errorf("status %d, code %d, with a message that repeats the password", status, e.Code)
 		}
 		if e.Code != 0 {
 			return fmt.Errorf("status %d, code %d: %.200q", status, e.Code, e.Message)
@@ -188,6 +193,20 @@ func answer(status int, body []byte, f *found) error {
 		return errors.New("an answer without a schema")
 	}
 	return nil
+}
+
+func repeatsSecret(message string, req *http.Request) bool {
+	_, password, ok := req.BasicAuth()
+	if !ok || password == "" {
+		return false
+	}
+	_, encoded, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	for _, form := range []string{password, url.QueryEscape(password), encoded, base64.StdEncoding.EncodeToString([]byte(password))} {
+		if strings.Contains(strings.ToLower(message), strings.ToLower(form)) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxReferences bounds the schemas that one schema may need.
