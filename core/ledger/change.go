@@ -158,22 +158,28 @@ func (w *Writer) wait(ctx context.Context, c *change) error {
 		return err
 	case <-ctx.Done():
 	}
-	w.mu.Lock()
-	if !c.sent {
-		c.slot.remove(c)
-		w.sweep()
-	}
-	sent := c.sent
-	w.mu.Unlock()
-	if !sent {
+	for {
+		w.mu.Lock()
+		if !c.sent {
+			c.slot.remove(c)
+			w.sweep()
+		}
+		sent, again := c.sent, w.again
+		w.mu.Unlock()
+		if !sent {
+			select {
+			case err := <-c.done: // it was decided at the same time
+				return err
+			default:
+				return ctx.Err()
+			}
+		}
 		select {
-		case err := <-c.done: // it was decided at the same time
+		case err := <-c.done:
 			return err
-		default:
-			return ctx.Err()
+		case <-again: // it waits again
 		}
 	}
-	return <-c.done
 }
 
 // admit says whether a change may be queued, and completes it.

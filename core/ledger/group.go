@@ -59,7 +59,10 @@ type Refused struct {
 	// Membership: the coordinator does not take this member or generation any
 	// more (22, 25, 82), so there is no use in trying again.
 	Membership bool
-	Err        error
+	// Moved: the group is in its next generation, and this member too: what was
+	// sent may be sent again in that, once Renew has found the slots unchanged.
+	Moved bool
+	Err   error
 }
 
 func (e *Refused) Error() string { return fmt.Sprintf("offset commit refused: %v", e.Err) }

@@ -94,18 +94,12 @@ func (w *Writer) load(ctx context.Context, topic string, layouts []SlotLayout) e
 			partitions = append(partitions, at.First+i)
 		}
 	}
-	answer, err := w.group.Fetch(ctx, topic, partitions)
+	w.mu.Lock()
+	g := w.group
+	w.mu.Unlock()
+	stored, err := fetch(ctx, g, topic, partitions)
 	if err != nil {
 		return err
-	}
-	stored := make(map[int32]Stored, len(answer))
-	for _, p := range answer {
-		stored[p.Partition] = p
-	}
-	for _, p := range partitions {
-		if _, ok := stored[p]; !ok {
-			return fmt.Errorf("partition %d is not in the answer", p)
-		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,12 +111,31 @@ func (w *Writer) load(ctx context.Context, topic string, layouts []SlotLayout) e
 	return nil
 }
 
+// fetch reads what some partitions hold.
+func fetch(ctx context.Context, g Group, topic string, partitions []int32) (map[int32]Stored, error) {
+	answer, err := g.Fetch(ctx, topic, partitions)
+	if err != nil {
+		return nil, err
+	}
+	stored := make(map[int32]Stored, len(answer))
+	for _, p := range answer {
+		stored[p.Partition] = p
+	}
+	for _, p := range partitions {
+		if _, ok := stored[p]; !ok {
+			return nil, fmt.Errorf("partition %d is not in the answer", p)
+		}
+	}
+	return stored, nil
+}
+
 // read makes a slot's memory from what its partitions hold.
 func read(at SlotLayout, stored map[int32]Stored) *slot {
-	s := &slot{at: at}
+	s := &slot{at: at, stored: make([]Stored, at.Partitions)}
 	found := make([]*Record, at.Partitions)
 	for i := range found {
 		p := stored[at.First+int32(i)]
+		s.stored[i] = Stored{Partition: at.First + int32(i), Offset: p.Offset, Metadata: p.Metadata}
 		if p.Metadata == "" {
 			s.bare = true
 			if p.Offset >= 0 && s.message == "" {

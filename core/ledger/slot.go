@@ -14,9 +14,12 @@ type slot struct {
 	want     Header // as asked for: Partitions may be ahead, see revise
 	write    uint64
 	entries  []placed
+	// stored is what the partitions hold, as it was read or last acknowledged.
+	stored []Stored
 	// bare: some partition has no text yet.
 	bare    bool
 	changes []*change // in the order they came
+	gone    bool      // given up; what is still on its way changes nothing any more
 }
 
 // placed is an entry and the index of its home in the slot. What the entry
@@ -37,8 +40,12 @@ type change struct {
 }
 
 func (c *change) finish(err error) {
-	if c.done != nil {
-		c.done <- err
+	if c.done == nil {
+		return
+	}
+	select {
+	case c.done <- err:
+	default: // the slot was given up while it was on its way
 	}
 }
 

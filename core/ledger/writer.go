@@ -33,11 +33,16 @@ type Writer struct {
 	options Options
 	wake    chan struct{} // holds one: something changed since Run last looked
 
+	sending sync.Mutex // held while a commit is under way, and by Renew
+
 	mu    sync.Mutex
 	slots map[Slot]*slot
 	// changed are the slots that have changes, in the order of their oldest.
 	changed []*slot
 	ended   *EndedError // set once; from then on nothing is queued or sent
+	// held: the group has gone on to another generation. Nothing is sent before Renew.
+	held  bool
+	again chan struct{} // closed, and made anew, when what was sent waits again
 }
 
 // NewWriter makes the writer of one membership. Nothing is sent before Run.
@@ -51,7 +56,7 @@ func NewWriter(g Group, o Options) *Writer {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Writer{group: g, options: o, wake: make(chan struct{}, 1), slots: map[Slot]*slot{}}
+	return &Writer{group: g, options: o, wake: make(chan struct{}, 1), slots: map[Slot]*slot{}, again: make(chan struct{})}
 }
 
 // Run sends what Put, Note and Create bring, one OffsetCommit at a time, until
@@ -61,21 +66,35 @@ func NewWriter(g Group, o Options) *Writer {
 // too. Run is called once.
 func (w *Writer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		request, wait := w.next()
-		if len(request) == 0 {
-			w.pause(ctx, wait)
-			continue
+		wait, err := w.send(ctx)
+		if err != nil {
+			return err
 		}
-		err := w.commit(ctx, request)
-		if reason := w.settle(request, err); reason != nil {
-			ended := &EndedError{Reason: reason}
-			w.group.End(ended) // before anybody who waits learns of it
-			w.end(ended)
-			return ended
+		if wait > 0 {
+			w.pause(ctx, wait)
 		}
 	}
 	w.end(&EndedError{Reason: context.Cause(ctx)})
 	return nil
+}
+
+// send sends what is due, and takes in the answer. wait: nothing was due, and
+// this is when the next is. An error is the end of the membership.
+func (w *Writer) send(ctx context.Context) (wait time.Duration, err error) {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	request, wait := w.next()
+	if len(request) == 0 {
+		return wait, nil
+	}
+	answer := w.commit(ctx, request)
+	if reason := w.settle(request, answer); reason != nil {
+		ended := &EndedError{Reason: reason}
+		w.group.End(ended) // before anybody who waits learns of it
+		w.end(ended)
+		return 0, ended
+	}
+	return 0, nil
 }
 
 // pause waits for a change, or for the oldest note to be due.
@@ -97,6 +116,9 @@ func (w *Writer) next() (request []*revision, wait time.Duration) {
 	defer w.mu.Unlock()
 	now := time.Now()
 	wait = time.Hour
+	if w.held {
+		return nil, wait
+	}
 	var due, rest []*slot
 	for _, s := range w.changed {
 		if d := s.due(now); d <= 0 {
@@ -129,7 +151,7 @@ func (w *Writer) next() (request []*revision, wait time.Duration) {
 	}
 	w.sweep()
 	if len(due) > 0 && len(request) == 0 {
-		wait = 0
+		wait = 1 // look again at once
 	}
 	return request, wait
 }
@@ -152,6 +174,10 @@ func (w *Writer) settle(request []*revision, err error) (reason error) {
 	var refused *Refused
 	if err != nil && (!errors.As(err, &refused) || refused.Membership) {
 		return err
+	}
+	if refused != nil && refused.Moved {
+		w.hold(request)
+		return nil
 	}
 	stored := func(r *revision) (n int) {
 		for _, c := range r.commits {
@@ -177,7 +203,7 @@ func (w *Writer) settle(request []*revision, err error) (reason error) {
 			continue
 		}
 		w.reject(r, err)
-		if unsure && r.slot.presence == Present {
+		if unsure && r.slot.presence == Present && !r.slot.gone {
 			// Whatever is stored now, what memory says comes after it.
 			w.queue(&change{slot: r.slot, due: time.Now().Add(w.options.Delay)})
 		}
@@ -186,17 +212,34 @@ func (w *Writer) settle(request []*revision, err error) (reason error) {
 	return nil
 }
 
+// hold keeps all that was sent for the next generation.
+func (w *Writer) hold(request []*revision) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = true
+	for _, r := range request {
+		for _, c := range r.taken {
+			c.sent = false
+		}
+	}
+	close(w.again)
+	w.again = make(chan struct{})
+}
+
 // accept makes a revision the record.
 func (w *Writer) accept(r *revision) {
 	s := r.slot
 	s.presence, s.message = Present, ""
 	s.header, s.want = r.header, r.want
 	s.write, s.entries, s.bare = r.write, r.entries, false
+	for i, c := range r.commits {
+		s.stored[i] = Stored{Partition: c.Partition, Offset: c.Offset, Metadata: c.Metadata}
+	}
 	for _, c := range r.taken {
 		s.remove(c)
 		c.finish(nil)
 	}
-	if s.header != s.want {
+	if s.header != s.want && !s.gone {
 		w.queue(&change{slot: s, due: time.Now().Add(w.options.Delay)})
 	}
 }

@@ -30,6 +30,35 @@ func assign(layouts []Layout, members []candidate) map[string][]Slot {
 	return out
 }
 
+// withhold makes a step towards a target that takes nothing from anybody: a slot whose newest owner is another member than the target says
+// is with nobody in this generation. Its owner settles it, and gives it up by joining again. So no slot has two members in one generation,
+// whatever they believe. A slot that nobody is to have is not settled either: there is nobody who could give the word for it.
+func withhold(target map[string][]Slot, members []candidate) (slots, settle map[string][]Slot) {
+	owners := make(map[Slot]candidate)
+	for _, m := range members {
+		for _, s := range m.owned {
+			o, ok := owners[s]
+			if !ok || o.generation < m.generation || o.generation == m.generation && m.id < o.id {
+				owners[s] = m
+			}
+		}
+	}
+	slots, settle = make(map[string][]Slot, len(target)), make(map[string][]Slot)
+	for id, list := range target {
+		for _, s := range list {
+			if o, ok := owners[s]; ok && o.id != id {
+				settle[o.id] = append(settle[o.id], s)
+				continue
+			}
+			slots[id] = append(slots[id], s)
+		}
+	}
+	for _, list := range settle {
+		slices.SortFunc(list, compareSlots)
+	}
+	return slots, settle
+}
+
 type assignment struct {
 	slots   []Slot
 	members []candidate // by id

@@ -139,8 +139,8 @@ func TestUserData(t *testing.T) {
 	if none, err := decodeClaim(claim{generation: -1}.encode()); err != nil || none.generation != -1 {
 		t.Fatal(none, err)
 	}
-	s := share{layouts: []Layout{{"a", 12, 5}}, slots: []Slot{{"a", 2}}}
-	if got, err := decodeShare(s.encode()); err != nil || !reflect.DeepEqual(got, s) {
+	s := share{layouts: []Layout{{"a", 12, 5}}, slots: []Slot{{"a", 2}}, settle: []Slot{{"a", 0}}}
+	if got, err := decodeShare(s.encode(settleShareVersion)); err != nil || !reflect.DeepEqual(got, s) {
 		t.Fatal(got, err)
 	}
 	for name, b := range map[string][]byte{
@@ -154,7 +154,7 @@ func TestUserData(t *testing.T) {
 	for name, s := range map[string]share{
 		"outside": {layouts: []Layout{{"a", 12, 5}}, slots: []Slot{{"a", 3}}}, "unknown": {slots: []Slot{{"a", 0}}}, "width": {layouts: []Layout{{"a", 12, 0}}},
 	} {
-		if _, err := decodeShare(s.encode()); err == nil {
+		if _, err := decodeShare(s.encode(shareVersion)); err == nil {
 			t.Error(name, "was read")
 		}
 	}

@@ -32,7 +32,9 @@ type PartitionCode struct {
 type RefusedError struct {
 	Group      string
 	Partitions []PartitionCode // in the order of the answer; nil if not sent
-	Err        error
+	// Moved: the coordinator has gone on to the next generation, and the member with it: see Generation.Moved.
+	Moved bool
+	Err   error
 }
 
 func (e *RefusedError) Error() string {
@@ -102,6 +104,9 @@ func (g *Generation) Commit(ctx context.Context, commits []OffsetCommit) error {
 	}
 	if err := g.Err(); err != nil {
 		return &RefusedError{Group: group, Err: err}
+	}
+	if g.hasMoved() {
+		return &RefusedError{Group: group, Moved: true, Err: errMoved}
 	}
 	sent := time.Now()
 	r, err := g.m.c.ask(ctx, group, exchange{req: g.commitMessage(commits), min: 7, max: 8, timeout: g.m.c.o.RequestTimeout})
@@ -174,7 +179,7 @@ func (g *Generation) judge(commits []OffsetCommit, res *kmsg.OffsetCommitRespons
 	case stored == len(codes):
 		return nil
 	}
-	return &RefusedError{Group: g.m.o.Group, Partitions: codes}
+	return &RefusedError{Group: g.m.o.Group, Partitions: codes, Moved: stored == 0 && g.hasMoved()}
 }
 
 // refuses says whether the coordinator gives a code before it writes anything. All others it may also give after it has appended the

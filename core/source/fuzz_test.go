@@ -83,8 +83,9 @@ func walkChecked(t *testing.T, r *Reader, f Fetched, from int64) ([]got, error) 
 // FuzzUserData checks that what other members send is read within bounds, and that what is read can be written again.
 func FuzzUserData(f *testing.F) {
 	f.Add(claim{generation: 3, info: "x", owned: []Slot{{"a", 1}, {"a", 7}, {"b", 0}}}.encode())
-	f.Add(share{layouts: []Layout{{"a", 12, 3}}, slots: []Slot{{"a", 0}, {"a", 3}}}.encode())
+	f.Add(share{layouts: []Layout{{"a", 12, 3}}, slots: []Slot{{"a", 0}, {"a", 3}}}.encode(shareVersion))
 	f.Add([]byte{1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add(share{layouts: []Layout{{"a", 12, 3}}, slots: []Slot{{"a", 0}}, settle: []Slot{{"a", 2}}}.encode(settleShareVersion))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, err := decodeClaim(b); err == nil {
 			again, err := decodeClaim(c.encode())
@@ -93,7 +94,7 @@ func FuzzUserData(f *testing.F) {
 			}
 		}
 		if s, err := decodeShare(b); err == nil {
-			if _, err := decodeShare(s.encode()); err != nil || len(s.slots) > len(b) {
+			if _, err := decodeShare(s.encode(settleShareVersion)); err != nil || len(s.slots) > len(b) {
 				t.Fatal(err, s)
 			}
 		}

@@ -19,15 +19,21 @@ type Generation struct {
 
 	committing chan struct{} // holds one: a commit in flight, or Join taking over
 	rebalance  chan struct{}
+	moved      chan struct{}
+	retired    chan struct{} // the next generation is there
 	ended      chan struct{}
 	done       chan struct{} // the heartbeats have stopped
-	cancel     context.CancelFunc
+	synced     time.Time
+	life       context.Context // until ended
+	die        context.CancelFunc
+	cancel     context.CancelFunc // of the heartbeats
 
 	mu          sync.Mutex
 	err         error
 	leave       bool
 	rebalancing bool
-	stable      time.Time // when the latest heartbeat that found no rebalance was sent
+	joining     bool      // Rejoin runs: error 22 means that it is about to succeed
+	hasGone     bool      // moved is closed
 	alive       time.Time // when the latest heartbeat that found us a member was sent
 }
 
@@ -35,10 +41,11 @@ type Generation struct {
 func newGeneration(m *Member, id int32, s share, asked time.Time) *Generation {
 	g := &Generation{
 		m: m, id: id, member: m.id, share: s,
-		committing: make(chan struct{}, 1), rebalance: make(chan struct{}), ended: make(chan struct{}), done: make(chan struct{}),
-		stable: asked, alive: asked,
+		committing: make(chan struct{}, 1), rebalance: make(chan struct{}), moved: make(chan struct{}), retired: make(chan struct{}), ended: make(chan struct{}),
+		done: make(chan struct{}), synced: time.Now(), alive: asked,
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // the generation lasts beyond the Join that made it; end cancels
+	g.life, g.die = context.WithCancel(context.Background()) // the generation lasts beyond the Join that made it; end cancels
+	ctx, cancel := context.WithCancel(g.life)
 	g.cancel = cancel
 	go g.beat(ctx)
 	return g
@@ -46,11 +53,28 @@ func newGeneration(m *Member, id int32, s share, asked time.Time) *Generation {
 
 func (g *Generation) ID() int32         { return g.id }
 func (g *Generation) MemberID() string  { return g.member }
-func (g *Generation) Slots() []Slot     { return slices.Clone(g.share.slots) }
+
+// Slots are those that this member has in this generation, and nobody else.
+func (g *Generation) Slots() []Slot { return slices.Clone(g.share.slots) }
+
+// Settle are slots that this member had and is to give up: nobody else has them before it has joined again without them. Until then it may
+// finish what it has begun there, and commit it.
+func (g *Generation) Settle() []Slot { return slices.Clone(g.share.settle) }
+
+// SettleBy is when Settle must have been given up: others wait for it.
+func (g *Generation) SettleBy() time.Time {
+	return g.synced.Add(g.m.o.Rebalance - min(g.m.o.Rebalance/10, 5*time.Second))
+}
+
+// Layouts say how the slots lie in their topics.
 func (g *Generation) Layouts() []Layout { return slices.Clone(g.share.layouts) }
 
 // Rebalance is closed when others wait for us to join again, or when the membership has ended.
 func (g *Generation) Rebalance() <-chan struct{} { return g.rebalance }
+
+// Moved is closed when the coordinator has gone on to the next generation, which Rejoin is about to bring: nothing can be committed or proved
+// in this one, and the membership goes on.
+func (g *Generation) Moved() <-chan struct{} { return g.moved }
 
 // Ended is closed when nothing can be committed in this generation any more. Err says why.
 func (g *Generation) Ended() <-chan struct{} { return g.ended }
@@ -60,15 +84,6 @@ func (g *Generation) Err() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.err
-}
-
-// DrainDeadline is when Join must have been called once a rebalance runs; after it the coordinator goes on without us. It counts from the
-// last heartbeat that found none, since the rebalance may have begun right behind it.
-func (g *Generation) DrainDeadline() time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	margin := min(g.m.o.Rebalance/10, 5*time.Second)
-	return g.stable.Add(g.m.o.Rebalance - margin)
 }
 
 // End ends the membership from our side: the heartbeats stop, and the next Join comes as somebody else. A dynamic member also leaves.
@@ -92,7 +107,63 @@ func (g *Generation) end(reason error, leave bool) {
 		close(g.rebalance)
 	}
 	close(g.ended)
+	g.die()
+}
+
+// join says that Rejoin runs.
+func (g *Generation) join() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.joining = true
+}
+
+// move says that the coordinator is in the next generation.
+func (g *Generation) move() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gone()
+}
+
+// gone is move with g.mu held.
+func (g *Generation) gone() {
+	if g.hasGone || g.err != nil {
+		return
+	}
+	g.hasGone = true
+	close(g.moved)
+	if !g.rebalancing {
+		g.rebalancing = true
+		close(g.rebalance)
+	}
+}
+
+func (g *Generation) isJoining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joining
+}
+
+func (g *Generation) hasMoved() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hasGone
+}
+
+// retire waits for what is under way in a generation that has moved. An error: the membership has ended meanwhile.
+func (g *Generation) retire(ctx context.Context) error {
+	select {
+	case g.committing <- struct{}{}:
+		defer func() { <-g.committing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := g.Err(); err != nil {
+		return err
+	}
+	close(g.retired)
 	g.cancel()
+	<-g.done
+	return nil
 }
 
 // beat sends heartbeats until the end, then leaves the group where that helps the others.
@@ -107,6 +178,9 @@ func (g *Generation) beat(ctx context.Context) {
 		case <-g.ended:
 			g.depart()
 			return
+		case <-g.moved: // the coordinator waits for our SyncGroup, or has it
+			g.settled()
+			return
 		case <-timer.C:
 		}
 		wait = g.m.o.Heartbeat
@@ -120,6 +194,15 @@ func (g *Generation) beat(ctx context.Context) {
 		failing = err != nil
 		g.expire()
 		timer.Reset(wait)
+	}
+}
+
+// settled waits, in a generation that has moved, for the next one, or for the end that a commit without an answer brings.
+func (g *Generation) settled() {
+	select {
+	case <-g.ended:
+		g.depart()
+	case <-g.retired:
 	}
 }
 
@@ -154,6 +237,9 @@ func (g *Generation) Heartbeat(ctx context.Context) error {
 	if err := g.Err(); err != nil {
 		return err
 	}
+	if g.hasMoved() {
+		return errMoved
+	}
 	return g.heartbeat(ctx, g.m.c.o.RequestTimeout)
 }
 
@@ -175,6 +261,10 @@ func (g *Generation) heartbeat(ctx context.Context, timeout time.Duration) error
 
 // note takes from an answer what it says about the membership.
 func (g *Generation) note(code int16, sent time.Time) {
+	if code == codeIllegalGeneration && g.isJoining() {
+		g.move() // the answer to our JoinGroup is on its way
+		return
+	}
 	switch code {
 	case codeIllegalGeneration, codeUnknownMember, codeFencedInstance:
 		// With 22 the member id is still in the group, as a ghost.
@@ -186,9 +276,6 @@ func (g *Generation) note(code int16, sent time.Time) {
 	switch code {
 	case codeNone:
 		g.alive = later(g.alive, sent)
-		if !g.rebalancing {
-			g.stable = later(g.stable, sent)
-		}
 	case codeRebalanceInProgress:
 		g.alive = later(g.alive, sent)
 		if !g.rebalancing {

@@ -13,16 +13,30 @@ const (
 	// The protocol type of all consumers: the coordinator then reads the topics from the subscription, and keeps the offsets of topics
 	// that a live member subscribes to. Tools can show who owns what.
 	protocolType = "consumer"
-	protocolName = "sluice-sticky"
+	// Rebalances in which slots stay with their owners. The coordinator takes it when all members offer it.
+	protocolCooperative = "sluice-cooperative"
+	// The protocol of releases in which every member gives everything up before it joins. It is taken while such a member is in the group;
+	// what goes to somebody else then is cut off without being settled first.
+	protocolEager = "sluice-sticky"
 )
 
-// try is one JoinGroup and one SyncGroup.
-func (m *Member) try(ctx context.Context) (*Generation, error) {
+// try is one JoinGroup and one SyncGroup. old, if not nil, is the generation that stays in force until the JoinGroup is answered.
+func (m *Member) try(ctx context.Context, old *Generation) (*Generation, error) {
 	joined, err := m.joinGroup(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m.id = joined.MemberID
+	if old != nil {
+		old.move()
+	}
+	m.id, m.protocol = joined.MemberID, protocolCooperative
+	if joined.Protocol != nil {
+		m.protocol = *joined.Protocol
+	}
+	if m.protocol == protocolEager && !m.mixed {
+		m.log.Warn("a member of an earlier release is in the group: until it is gone, slots that move are cut off instead of settled")
+	}
+	m.mixed = m.protocol == protocolEager
 	var shares []kmsg.SyncGroupRequestGroupAssignment
 	if joined.LeaderID == m.id && !joined.SkipAssignment {
 		if shares, err = m.lead(ctx, joined.Members); err != nil {
@@ -34,6 +48,11 @@ func (m *Member) try(ctx context.Context) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if old != nil {
+		if err := old.retire(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return newGeneration(m, joined.Generation, s, asked), nil
 }
 
@@ -44,14 +63,15 @@ func (m *Member) joinGroup(ctx context.Context) (*kmsg.JoinGroupResponse, error)
 	c := m.claim
 	c.info = m.o.Info
 	sub.UserData = c.encode()
-	p := kmsg.NewJoinGroupRequestProtocol()
-	p.Name, p.Metadata = protocolName, sub.AppendTo(nil)
-
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Group, req.MemberID, req.InstanceID = m.o.Group, m.id, m.instance()
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = int32(m.o.Session.Milliseconds()), int32(m.o.Rebalance.Milliseconds())
 	req.ProtocolType = protocolType
-	req.Protocols = append(req.Protocols, p)
+	for _, name := range []string{protocolCooperative, protocolEager} {
+		p := kmsg.NewJoinGroupRequestProtocol()
+		p.Name, p.Metadata = name, sub.AppendTo(nil)
+		req.Protocols = append(req.Protocols, p)
+	}
 	r, err := m.c.ask(ctx, m.o.Group, exchange{req: req, min: 5, max: 9, timeout: m.c.o.RequestTimeout + m.o.Rebalance})
 	if err != nil {
 		return nil, err
@@ -66,7 +86,7 @@ func (m *Member) joinGroup(ctx context.Context) (*kmsg.JoinGroupResponse, error)
 func (m *Member) syncGroup(ctx context.Context, generation int32, shares []kmsg.SyncGroupRequestGroupAssignment) (share, error) {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Group, req.Generation, req.MemberID, req.InstanceID = m.o.Group, generation, m.id, m.instance()
-	req.ProtocolType, req.Protocol = kmsg.StringPtr(protocolType), kmsg.StringPtr(protocolName)
+	req.ProtocolType, req.Protocol = kmsg.StringPtr(protocolType), kmsg.StringPtr(m.protocol)
 	req.GroupAssignment = shares
 	r, err := m.c.ask(ctx, m.o.Group, exchange{req: req, min: 3, max: 5, timeout: m.c.o.RequestTimeout + m.o.Rebalance})
 	if err != nil {
@@ -106,12 +126,17 @@ func (m *Member) lead(ctx context.Context, members []kmsg.JoinGroupResponseMembe
 			return nil, fmt.Errorf("group %s: two layouts of topic %q", m.o.Group, l.Topic)
 		}
 	}
-	byID := assign(layouts, m.candidates(members))
+	all := m.candidates(members)
+	slots, settle, version := assign(layouts, all), map[string][]Slot(nil), byte(shareVersion)
+	if m.protocol != protocolEager {
+		slots, settle = withhold(slots, all)
+		version = settleShareVersion
+	}
 	out := make([]kmsg.SyncGroupRequestGroupAssignment, 0, len(members))
 	for _, member := range members {
 		a := kmsg.NewSyncGroupRequestGroupAssignment()
 		a.MemberID = member.MemberID
-		a.MemberAssignment = encodeAssignment(share{layouts, byID[member.MemberID]})
+		a.MemberAssignment = encodeAssignment(share{layouts, slots[member.MemberID], settle[member.MemberID]}, version)
 		out = append(out, a)
 	}
 	return out, nil
@@ -147,13 +172,15 @@ func (m *Member) candidates(members []kmsg.JoinGroupResponseMember) []candidate 
 }
 
 // encodeAssignment writes the partitions in the common form as well, for the tools that show them.
-func encodeAssignment(s share) []byte {
+func encodeAssignment(s share, version byte) []byte {
 	layouts := make(map[string]Layout, len(s.layouts))
 	for _, l := range s.layouts {
 		layouts[l.Topic] = l
 	}
 	a := kmsg.NewConsumerMemberAssignment()
-	for _, slot := range s.slots {
+	all := slices.Concat(s.slots, s.settle)
+	slices.SortFunc(all, compareSlots)
+	for _, slot := range all {
 		n := len(a.Topics)
 		if n == 0 || a.Topics[n-1].Topic != slot.Topic {
 			t := kmsg.NewConsumerMemberAssignmentTopic()
@@ -166,6 +193,6 @@ func encodeAssignment(s share) []byte {
 			a.Topics[n-1].Partitions = append(a.Topics[n-1].Partitions, p)
 		}
 	}
-	a.UserData = s.encode()
+	a.UserData = s.encode(version)
 	return a.AppendTo(nil)
 }

@@ -17,7 +17,7 @@ type MemberOptions struct {
 	InstanceID string        // not empty: a static member
 	Session    time.Duration // how long the coordinator waits for a sign of life; default 10 s
 	Rebalance  time.Duration // how long it waits for members to join again; default 60 s
-	Heartbeat  time.Duration // default, and at most, a third of Session
+	Heartbeat  time.Duration // at most a third of Session; default: that, or a second: a rebalance waits until all have heard of it
 	Topics     []string
 	// Layout is called on the leader before it assigns. All members wait for it, and it has half of Session.
 	Layout func(ctx context.Context) ([]Layout, error)
@@ -32,19 +32,25 @@ var (
 	ErrRejoined = errors.New("the member has joined again")
 	ErrLeft     = errors.New("the member has left the group")
 	ErrExpired  = errors.New("no heartbeat was answered for longer than session and rebalance timeout")
+
+	errMoved = errors.New("the group is in its next generation")
 )
 
-// Member takes part in a consumer group, in the classic protocol with eager rebalancing: at a rebalance everything is given up, and
-// Join brings the next generation. Its methods are not for concurrent use; those of a Generation are.
+// Member takes part in a consumer group, in the classic protocol with cooperative rebalancing in two rounds: Join begins a membership,
+// with nothing in hand, and Rejoin goes on to the next generation with what the member holds. A slot that is to move is with nobody for one
+// generation, in which its owner settles it (Generation.Settle); then that one rejoins without it. Its methods are not for concurrent use;
+// those of a Generation are.
 type Member struct {
 	c   *Cluster
 	o   MemberOptions
 	log *slog.Logger
 
-	id    string // given by the coordinator; empty before, and after an ended membership
-	gen   *Generation
-	claim claim // what the latest generation owned
-	asked bool  // whether outdated was looked at
+	id       string // given by the coordinator; empty before, and after an ended membership
+	protocol string // that the group has chosen
+	mixed    bool   // it is the one of an earlier release
+	gen      *Generation
+	claim    claim // what the latest generation owned
+	asked    bool  // whether outdated was looked at
 }
 
 // NewMember does not connect.
@@ -56,7 +62,7 @@ func NewMember(c *Cluster, o MemberOptions) *Member {
 		o.Rebalance = time.Minute
 	}
 	if o.Heartbeat <= 0 || o.Heartbeat > o.Session/3 {
-		o.Heartbeat = o.Session / 3
+		o.Heartbeat = min(o.Session/3, time.Second)
 	}
 	if len(o.Info) > maxInfo {
 		o.Info = o.Info[:maxInfo]
@@ -68,7 +74,7 @@ func NewMember(c *Cluster, o MemberOptions) *Member {
 	return &Member{c: c, o: o, log: log.With("group", o.Group), claim: claim{generation: -1}}
 }
 
-// Join ends the current generation, if there is one, and returns the next. It tries again, with pauses, whatever may pass by itself:
+// Join ends the current generation, if there is one, and returns the next: whatever was held in it must have been given up. It tries again, with pauses, whatever may pass by itself:
 // a coordinator that moves or is down, a rebalance that overtakes it, a forgotten member id. It returns on the end of ctx, a refusal that
 // needs somebody to act, a failure of Layout, or when another process has taken the instance id (error 82).
 func (m *Member) Join(ctx context.Context) (*Generation, error) {
@@ -77,7 +83,7 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 	}
 	pause := 50 * time.Millisecond
 	for tries := 1; ; tries++ {
-		g, err := m.try(ctx)
+		g, err := m.try(ctx, nil)
 		if err == nil {
 			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
 			if !m.outdated(g) {
@@ -92,21 +98,65 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		if ctx.Err() != nil || !m.again(err) {
 			return nil, err
 		}
-		level := slog.LevelWarn
-		if errors.As(err, new(*KafkaError)) || tries&(tries-1) != 0 {
-			level = slog.LevelDebug // the group at its work; or the same again, said ever more rarely
-		}
-		m.log.Log(ctx, level, "joining again", "attempt", tries, "error", err)
-		if isCode(err, codeMemberIDRequired) {
-			continue
-		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause/2)):
-		case <-ctx.Done():
+		if !m.pause(ctx, tries, &pause, err) {
 			return nil, err
 		}
-		pause = min(2*pause, 2*time.Second)
 	}
+}
+
+// Rejoin goes on to the next generation, as the same member, with the slots of which something is still running here. The current generation
+// stays in force until the coordinator has left it (Moved); what is committed in it until then counts. Errors are those of Join, and the end
+// of the membership: then nothing is held any more, and Join begins anew. Whoever wants something of the new generation that needs the slots
+// to have been held without a break has to look at its number: after one that was missed somebody else may have had them.
+func (m *Member) Rejoin(ctx context.Context, owned []Slot) (*Generation, error) {
+	old := m.gen
+	if old == nil {
+		return nil, errors.New("rejoin: there is no generation")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(old.life, cancel)() // no answer can be of use after the end
+	m.claim = claim{generation: old.id, owned: owned}
+	old.join()
+	pause := 50 * time.Millisecond
+	for tries := 1; ; tries++ {
+		g, err := m.try(ctx, old)
+		if err == nil {
+			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
+			return g, nil
+		}
+		if isCode(err, codeUnknownMember) || isCode(err, codeFencedInstance) {
+			old.end(err, false)
+		}
+		if ended := old.Err(); ended != nil {
+			return nil, ended
+		}
+		if ctx.Err() != nil || !m.again(err) {
+			return nil, err
+		}
+		if !m.pause(ctx, tries, &pause, err) {
+			return nil, err
+		}
+	}
+}
+
+// pause waits before another try, longer each time. false: ctx has ended.
+func (m *Member) pause(ctx context.Context, tries int, pause *time.Duration, err error) bool {
+	level := slog.LevelWarn
+	if errors.As(err, new(*KafkaError)) || tries&(tries-1) != 0 {
+		level = slog.LevelDebug // the group at its work; or the same again, said ever more rarely
+	}
+	m.log.Log(ctx, level, "joining again", "attempt", tries, "error", err)
+	if isCode(err, codeMemberIDRequired) {
+		return true
+	}
+	select {
+	case <-time.After(*pause/2 + rand.N(*pause/2)):
+	case <-ctx.Done():
+		return false
+	}
+	*pause = min(2**pause, 2*time.Second)
+	return true
 }
 
 // outdated says, once, that the assignment is from before our topics changed: Kafka gives a static member that comes back what it had and

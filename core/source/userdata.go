@@ -11,7 +11,11 @@ import (
 // What members tell the leader, and the leader the members, lies in the user data of the group protocol: a version byte, then varints and
 // strings. Other members run other releases and are not trusted to be sane, so nothing read here is used as a size unchecked.
 const (
-	userDataVersion = 1
+	claimVersion = 1
+	// A share without and with the slots to settle. The first is what members of releases read that give everything up at a rebalance.
+	shareVersion       = 1
+	settleShareVersion = 2
+
 	maxUserData     = 1 << 20
 	maxInfo         = 1 << 10
 	maxPartitions   = 1 << 20
@@ -61,14 +65,14 @@ type claim struct {
 }
 
 func (c claim) encode() []byte {
-	b := []byte{userDataVersion}
+	b := []byte{claimVersion}
 	b = binary.AppendUvarint(b, uint64(int64(c.generation)+1))
 	b = appendString(b, c.info)
 	return appendSlots(b, c.owned)
 }
 
 func decodeClaim(b []byte) (claim, error) {
-	d, err := newDecoder(b)
+	d, err := newDecoder(b, claimVersion)
 	if err != nil {
 		return claim{generation: -1}, err
 	}
@@ -83,21 +87,28 @@ func decodeClaim(b []byte) (claim, error) {
 type share struct {
 	layouts []Layout
 	slots   []Slot
+	// settle are slots that the member has claimed, and that somebody else is to have: it may finish what it has begun there, and nobody else
+	// has them before it has joined again without them.
+	settle []Slot
 }
 
-func (s share) encode() []byte {
-	b := []byte{userDataVersion}
+func (s share) encode(version byte) []byte {
+	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(len(s.layouts)))
 	for _, l := range s.layouts {
 		b = appendString(b, l.Topic)
 		b = binary.AppendUvarint(b, uint64(l.Partitions))
 		b = binary.AppendUvarint(b, uint64(l.Width))
 	}
-	return appendSlots(b, s.slots)
+	b = appendSlots(b, s.slots)
+	if version >= settleShareVersion {
+		b = appendSlots(b, s.settle)
+	}
+	return b
 }
 
 func decodeShare(b []byte) (share, error) {
-	d, err := newDecoder(b)
+	d, err := newDecoder(b, settleShareVersion)
 	if err != nil {
 		return share{}, err
 	}
@@ -115,10 +126,13 @@ func decodeShare(b []byte) (share, error) {
 		s.layouts = append(s.layouts, l)
 	}
 	s.slots = d.slots()
+	if d.version >= settleShareVersion {
+		s.settle = d.slots()
+	}
 	if err := d.end(); err != nil {
 		return share{}, err
 	}
-	for _, slot := range s.slots {
+	for _, slot := range slices.Concat(s.slots, s.settle) {
 		if l, ok := known[slot.Topic]; !ok || slot.Index >= l.Slots() {
 			return share{}, fmt.Errorf("slot %d of topic %q is outside of its layout", slot.Index, slot.Topic)
 		}
@@ -161,20 +175,21 @@ func appendSlots(b []byte, slots []Slot) []byte {
 
 // decoder reads user data; after the first fault it reads only zeros.
 type decoder struct {
-	b   []byte
-	bad bool
+	version byte
+	b       []byte
+	bad     bool
 }
 
-func newDecoder(b []byte) (*decoder, error) {
+func newDecoder(b []byte, newest byte) (*decoder, error) {
 	switch {
 	case len(b) == 0:
 		return nil, errors.New("user data is empty")
 	case len(b) > maxUserData:
 		return nil, fmt.Errorf("user data of %d bytes, limit %d", len(b), maxUserData)
-	case b[0] != userDataVersion:
-		return nil, fmt.Errorf("user data of version %d, this program knows %d", b[0], userDataVersion)
+	case b[0] < 1 || b[0] > newest:
+		return nil, fmt.Errorf("user data of version %d, this program knows up to %d", b[0], newest)
 	}
-	return &decoder{b: b[1:]}, nil
+	return &decoder{version: b[0], b: b[1:]}, nil
 }
 
 func (d *decoder) number(most uint64) uint64 {
