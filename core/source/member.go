@@ -49,7 +49,7 @@ type Member struct {
 	protocol string // that the group has chosen
 	mixed    bool   // it is the one of an earlier release
 	gen      *Generation
-	claim    claim // what the latest generation owned
+	claim    claim // what it says of itself when it joins
 	asked    bool  // whether outdated was looked at
 }
 
@@ -85,10 +85,11 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 	for tries := 1; ; tries++ {
 		g, err := m.try(ctx, nil)
 		if err == nil {
-			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
+			m.gen = g
 			if !m.outdated(g) {
 				return g, nil
 			}
+			m.claim.generation = g.id // something has to differ
 			m.log.Info("asking for an assignment with all topics")
 			if err := m.finish(ctx, ErrRejoined); err != nil {
 				return nil, err
@@ -117,12 +118,13 @@ func (m *Member) Rejoin(ctx context.Context, owned []Slot) (*Generation, error) 
 	defer cancel()
 	defer context.AfterFunc(old.life, cancel)() // no answer can be of use after the end
 	m.claim = claim{generation: old.id, owned: owned}
+	defer func() { m.claim = claim{generation: -1} }()
 	old.join()
 	pause := 50 * time.Millisecond
 	for tries := 1; ; tries++ {
 		g, err := m.try(ctx, old)
 		if err == nil {
-			m.gen, m.claim = g, claim{generation: g.id, owned: g.share.slots}
+			m.gen = g
 			return g, nil
 		}
 		if isCode(err, codeUnknownMember) || isCode(err, codeFencedInstance) {
