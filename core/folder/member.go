@@ -140,8 +140,14 @@ func (g *Generation) Layouts() []source.Layout {
 // Rebalance is closed at the end: there is nobody to share with.
 func (g *Generation) Rebalance() <-chan struct{} { return g.ended }
 
-// DrainDeadline is never: nobody waits.
-func (g *Generation) DrainDeadline() time.Time { return time.Time{} }
+// Moved is never: a generation is followed by its end.
+func (g *Generation) Moved() <-chan struct{} { return nil }
+
+// Settle are none: there is nobody else.
+func (g *Generation) Settle() []source.Slot { return nil }
+
+// SettleBy is never.
+func (g *Generation) SettleBy() time.Time { return time.Time{} }
 
 // Heartbeat says whether the state folder is still ours.
 func (g *Generation) Heartbeat(context.Context) error {

@@ -37,8 +37,10 @@ func (h *holding) complete() bool {
 		return false
 	}
 	errs := []error{err}
-	for i := range h.slots {
-		s := &h.slots[i]
+	if h.missing() {
+		return false
+	}
+	for _, s := range h.slots {
 		for n := range h.o.Sinks {
 			k := h.o.Sinks[n]
 			e, ok := h.writer.Entry(s.slot, h.ids[n])

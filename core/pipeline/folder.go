@@ -33,6 +33,11 @@ func (m filesMember) join(ctx context.Context) (generation, error) {
 	return g, nil
 }
 
+// rejoin reads the state folder again, as after any end of a generation.
+func (m filesMember) rejoin(context.Context, []source.Slot) (generation, error) {
+	return nil, source.ErrRejoined
+}
+
 // filesCursor reads one partition of files.
 type filesCursor struct {
 	*folder.Cursor

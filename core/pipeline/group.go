@@ -16,6 +16,10 @@ type group struct {
 	name   string
 }
 
+func (h *holding) group(gen generation) *group {
+	return &group{origin: h.origin, gen: gen, name: h.o.Group}
+}
+
 // Commit implements ledger.Group.
 func (g *group) Commit(ctx context.Context, commits []ledger.Commit) error {
 	out := make([]source.OffsetCommit, len(commits))
@@ -29,7 +33,7 @@ func (g *group) Commit(ctx context.Context, commits []ledger.Commit) error {
 	var parts []source.PartitionCode
 	switch {
 	case errors.As(err, &refused):
-		parts = refused.Partitions
+		parts, r.Moved = refused.Partitions, refused.Moved
 	case errors.As(err, &unsure):
 		parts, r.Unsure = unsure.Partitions, true
 	default:
@@ -71,7 +75,7 @@ type book struct {
 func (b *book) Put(ctx context.Context, e ledger.Entry) error {
 	w := b.holding.writer
 	b.slot.book.Lock()
-	if st := w.State(b.slot.slot); st.Presence == ledger.Missing || st.Presence == ledger.Present && st.Incarnation != b.slot.topic.incarnation {
+	if st := w.State(b.slot.slot); st.Presence == ledger.Missing || st.Presence == ledger.Present && st.Incarnation != b.slot.incarnation {
 		defer b.slot.book.Unlock()
 		return w.Create(ctx, b.slot.slot, b.holding.header(b.slot), []ledger.Entry{e})
 	}
@@ -79,7 +83,12 @@ func (b *book) Put(ctx context.Context, e ledger.Entry) error {
 	return w.Put(ctx, b.slot.slot, e)
 }
 
-// Note implements lane.Book.
-func (b *book) Note(e ledger.Entry) { b.holding.writer.Note(b.slot.slot, e) }
+// Note implements lane.Book. A lane that is cut off is about to learn so, and its
+// slot may be forgotten.
+func (b *book) Note(e ledger.Entry) {
+	if !isClosed(b.slot.gone) {
+		b.holding.writer.Note(b.slot.slot, e)
+	}
+}
 
 var _ lane.Book = (*book)(nil)

@@ -2,343 +2,93 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/ledger"
-	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
 )
 
-// holding is what runs in one generation of the group: from the assignment to
-// the next rebalance.
+// holding is what runs in one membership of the group. Generations come and go
+// meanwhile: slots that stay with this member are not disturbed by them.
 type holding struct {
 	*pipeline
-	gen    generation
-	writer *ledger.Writer
-	topics map[string]*heldTopic
-	epochs atomic.Pointer[map[string][]int32] // leader epochs, for the ledger's goroutine
-	slots  []heldSlot
-	look   chan struct{} // a reader says that its topic may be another one now
-	log    *slog.Logger
+	member  member
+	gen     generation  // the latest; lanes and ledger follow when its slots were looked at
+	next    chan joined // not nil: a rejoin is under way
+	writer  *ledger.Writer
+	proof   *proof
+	topics  map[string]*heldTopic
+	epochs  atomic.Pointer[map[string][]int32] // leader epochs, for the ledger's goroutine
+	slots   map[ledger.Slot]*heldSlot          // those of which something still runs
+	over    chan struct{}                      // holds one: a slot has come to its end
+	look    chan struct{}                      // holds one: a reader says that its topic may be another one now
+	counted *telemetry.Stream
+	log     *slog.Logger
+
+	background sync.WaitGroup
 }
 
 type heldTopic struct {
-	id          [16]byte // all readers of this generation read this one, or none
+	id          [16]byte // all readers of a slot read this one, or none
 	incarnation string
 	layout      source.Layout
 	known       known
 	prefix      atomic.Int32 // known.prefix, brought up to date while lanes run
 }
 
-// heldSlot is a slot that this member owns.
-type heldSlot struct {
-	slot       ledger.Slot
-	first      int32
-	partitions int32
-	topic      *heldTopic
-	record     lane.RecordState
-	notice     string
-	parts      []*partition
-	book       sync.Mutex // creating the slot's first record
+// joined is the outcome of a rejoin.
+type joined struct {
+	gen generation
+	err error
 }
 
-// hold runs the lanes of one generation. It returns when it is time to join
-// again: all that it started has ended.
-func (p *pipeline) hold(ctx context.Context, gen generation) {
-	h := &holding{pipeline: p, gen: gen, topics: map[string]*heldTopic{}, look: make(chan struct{}, 1), log: p.o.Log}
-	h.writer = ledger.NewWriter(&group{origin: p.origin, gen: gen, name: p.o.Group}, ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
+// hold runs lanes from the first generation of a membership on. It returns when
+// the membership or the program ends: all that it started has ended.
+func (p *pipeline) hold(ctx context.Context, m member, gen generation) {
+	h := &holding{pipeline: p, member: m, gen: gen, topics: map[string]*heldTopic{}, slots: map[ledger.Slot]*heldSlot{},
+		over: make(chan struct{}, 1), look: make(chan struct{}, 1), counted: p.o.Metrics.Stream(p.o.Stream), log: p.o.Log}
+	h.proof = newProof(gen)
+	h.writer = ledger.NewWriter(h.group(gen), ledger.Options{Sinks: p.ids, Epoch: h.epoch, Log: h.log})
 
 	// Lanes outlive a stop of the program by the time that commits in flight
 	// may take; what ends them at once is the end of the membership.
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var background sync.WaitGroup
-	background.Go(func() {
-		select {
-		case <-gen.Ended():
-			cancel()
-		case <-run.Done():
-		}
-	})
 	write, stopWriter := context.WithCancel(context.WithoutCancel(ctx))
-	background.Go(func() {
+	h.background.Go(func() {
 		if err := h.writer.Run(write); err != nil {
 			h.log.Warn("ledger", "error", err)
 		}
 		cancel()
 	})
-	defer background.Wait()
+	h.background.Go(func() { h.intake.sweep(run) })
+	defer h.background.Wait()
 	defer stopWriter()
 
-	if !h.prepare(ctx) {
-		return
-	}
-	h.tellTopics()
-	h.tellStrangers()
-	h.log.Info("carrying", "generation", gen.ID(), "slots", len(h.slots), "sinks", len(h.o.Sinks))
-	revoke := make(chan struct{})
-	lanes := h.start(run, revoke, &background)
-	h.await(ctx, run)
-	close(revoke)
-	h.drain(ctx, run, cancel, lanes)
-	flush, done := context.WithTimeout(write, 2*time.Second)
-	h.countLast(flush, run)
-	if err := h.writer.Flush(flush); err != nil {
-		h.log.Debug("flush the ledger", "error", err)
-	}
-	done()
+	h.carry(ctx, run, cancel)
+	h.drain(run, cancel)
+	h.countLast(write, run)
+	h.flush(write)
 	cancel()
-	lanes.Wait()
+	for _, s := range h.slots {
+		<-s.done
+	}
+	h.counted.Slots.Set(0)
 }
 
-// prepare learns all about the slots, trying again until it is time to join
-// anew. false: it is.
-func (h *holding) prepare(ctx context.Context) bool {
-	for attempt := 0; ; attempt++ {
-		err := h.learn(ctx)
-		if err == nil {
-			return true
-		}
-		h.log.Warn("reading the group's records, trying again", "error", err)
-		t := time.NewTimer(min(100*time.Millisecond<<min(attempt, 6), 5*time.Second))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		case <-h.gen.Rebalance():
-		}
-		t.Stop()
-		if ctx.Err() != nil || isClosed(h.gen.Rebalance()) {
-			return false
-		}
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-func (h *holding) learn(ctx context.Context) error {
-	d, err := h.origin.Describe(ctx, h.o.Topics...)
-	if err != nil {
-		return err
-	}
-	layouts := map[string]source.Layout{}
-	for _, l := range h.gen.Layouts() {
-		layouts[l.Topic] = l
-	}
-	topics, epochs := map[string]*heldTopic{}, map[string][]int32{}
-	for _, name := range h.o.Topics {
-		t, err := topicOf(d, name)
-		if err != nil {
-			return err
-		}
-		incarnation := d.Incarnation(name)
-		k, err := h.records(ctx, name, incarnation, int32(len(t.Partitions)))
-		if err != nil {
-			return err
-		}
-		ht := &heldTopic{id: t.ID, incarnation: incarnation, layout: layouts[name], known: k}
-		ht.prefix.Store(k.prefix)
-		for _, part := range t.Partitions {
-			epochs[name] = append(epochs[name], part.LeaderEpoch)
-		}
-		topics[name] = ht
-	}
-	h.topics = topics
-	h.epochs.Store(&epochs)
-	return h.load(ctx)
-}
-
-// load reads the records of the slots, and says what they mean.
-func (h *holding) load(ctx context.Context) error {
-	h.slots = nil
-	var want []ledger.SlotLayout
-	for _, s := range h.gen.Slots() {
-		t := h.topics[s.Topic]
-		if t == nil || t.layout.Width <= 0 {
-			return fmt.Errorf("slot %s/%d: the leader's assignment does not name its topic", s.Topic, s.Index)
-		}
-		first := s.Index * t.layout.Width
-		n := min(t.layout.Width, t.layout.Partitions-first)
-		if n <= 0 {
-			continue
-		}
-		slot := ledger.Slot{Topic: s.Topic, Index: s.Index}
-		want = append(want, ledger.SlotLayout{Slot: slot, First: first, Partitions: n})
-		h.slots = append(h.slots, heldSlot{slot: slot, first: first, partitions: n, topic: t})
-	}
-	if err := h.writer.Load(ctx, want); err != nil {
-		return err
-	}
-	for i := range h.slots {
-		h.judge(&h.slots[i])
-		if err := h.grow(ctx, &h.slots[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// judge says what the state of a slot's record means.
-func (h *holding) judge(s *heldSlot) {
-	st := h.writer.State(s.slot)
-	s.notice = st.Message
-	switch {
-	case st.Presence == ledger.Partly:
-		s.record = lane.Damaged
-	case st.Presence == ledger.Missing && s.topic.known.partitions == 0 && st.Message == "":
-		// No record at all, or only some of the very first ones: a stream that
-		// starts, or was killed while it did.
-		s.record = lane.Fresh
-	case st.Presence == ledger.Missing && s.topic.known.any && s.first >= s.topic.known.partitions:
-		s.record = lane.Grown
-	case st.Presence == ledger.Missing:
-		s.record = lane.Lost
-	case st.Incarnation != s.topic.incarnation:
-		s.record = lane.Replaced
-		s.notice = otherTopic(s, st.Incarnation)
-	case h.resized(s, st):
-		s.record = lane.Resized
-		s.notice = fmt.Sprintf("slots: %d would make slots of %d partitions, the records have %d", h.o.Slots, widthOf(s.topic.layout.Partitions, h.o.Slots), st.Width)
-	default:
-		s.record = lane.Present
-	}
-}
-
-// resized says that the YAML's slots differ from the records'. While the topic
-// has the partitions that the records know this is exact; after growth a
-// smaller width may be the old one, and stays in force.
-func (h *holding) resized(s *heldSlot, st ledger.State) bool {
-	want := widthOf(s.topic.layout.Partitions, h.o.Slots)
-	if max(st.Partitions, s.topic.known.prefix) == s.topic.layout.Partitions {
-		return want != st.Width
-	}
-	return want < st.Width
-}
-
-// grow raises the number of partitions that a record promises to have records.
-// It counts only those that were seen with one: while a stream starts for the
-// first time, a slot whose record is not made yet must not look lost.
-func (h *holding) grow(ctx context.Context, s *heldSlot) error {
-	st := h.writer.State(s.slot)
-	if st.Presence != ledger.Present || s.record != lane.Present && s.record != lane.Fresh && s.record != lane.Grown || st.Partitions >= s.topic.prefix.Load() {
-		return nil
-	}
-	return h.writer.Create(ctx, s.slot, h.header(s), nil)
-}
-
-func (h *holding) header(s *heldSlot) ledger.Header {
-	return ledger.Header{Incarnation: s.topic.incarnation, Width: s.topic.layout.Width, Partitions: s.topic.prefix.Load()}
-}
-
-// epoch is what the ledger commits with an offset.
-func (h *holding) epoch(topic string, partition int32) int32 {
-	if all := h.epochs.Load(); all != nil {
-		if e := (*all)[topic]; int(partition) < len(e) {
-			return e[partition]
-		}
-	}
-	return -1
-}
-
-// start runs the partitions and the lanes. The returned group ends with the
-// lanes; partitions end with ctx.
-func (h *holding) start(ctx context.Context, revoke <-chan struct{}, background *sync.WaitGroup) *sync.WaitGroup {
-	var total int32
-	for i := range h.slots {
-		total += h.slots[i].partitions
-	}
-	background.Go(func() { h.intake.sweep(ctx) })
-	lanes := &sync.WaitGroup{}
-	for i := range h.slots {
-		s := &h.slots[i]
-		for k := range s.partitions {
-			part := h.partition(s.slot.Topic, s.first+k, total)
-			s.parts = append(s.parts, part)
-			background.Go(func() { part.run(ctx) })
-		}
-		for n := range h.o.Sinks {
-			lanes.Go(func() { h.lane(ctx, s, n, revoke) })
-		}
-	}
-	return lanes
-}
-
-// partition makes the shared reader of one partition.
-func (h *holding) partition(topic string, id, total int32) *partition {
-	limit := int64(16 << 20)
-	if h.o.Budget.Bytes > 0 {
-		limit = min(limit, max(h.o.Budget.Bytes/int64(2*total), 64<<10))
-	}
-	return newPartition(h.loader(topic, id), func() *loader { return h.loader(topic, id) }, limit, h.log)
-}
-
-func (h *holding) loader(topic string, id int32) *loader {
-	c := h.origin.cursor(cursorOptions{topic: topic, topicID: h.topics[topic].id, partition: id, changed: h.suspect,
-		maxBytes: h.fetchBytes(), maxWait: 500 * time.Millisecond, budget: h.o.Budget})
-	return &loader{intake: h.intake, topic: topic, partition: id, cursor: c}
-}
-
-// fetchBytes is how much one fetch asks for: some of them must fit into the budget.
-func (h *holding) fetchBytes() int32 {
-	if most := h.o.Budget.Bytes / 16; most > 0 && most < int64(h.o.FetchBytes) {
-		return int32(max(most, 64<<10))
-	}
-	return h.o.FetchBytes
-}
-
-// lane runs one sink in one slot until it is over.
-func (h *holding) lane(ctx context.Context, s *heldSlot, n int, revoke <-chan struct{}) {
-	k := h.o.Sinks[n]
-	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start, h.portions[n])
-	defer f.close()
-	meter := h.meter(s, n)
-	defer meter.Release()
-	log := h.log.With("sink", k.Config.ID(), "topic", s.slot.Topic, "partition", s.first)
-	c := lane.Config{
-		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
-		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.topic.incarnation, Partition: s.first, Partitions: int(s.partitions)},
-		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k), MaxBad: k.MaxBad,
-		Feed: f, Book: &book{holding: h, slot: s}, Member: h.gen, Budget: f.account, Desks: h.desks[n], Record: s.record, Notice: s.notice, Meter: meter, Log: log,
-		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic, Resize: fmt.Sprintf("sluice settle --slots %d", h.o.Slots),
-	}
-	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {
-		c.Entry = &e
-		c.Record, c.Notice = ofEntry(s, e)
-	}
-	if err := lane.Run(ctx, c, revoke); err != nil {
-		log.Debug("lane ended", "error", err)
-	}
-}
-
-// ofEntry is what the slot's record means to a sink that has an entry in it: of
-// several sinks in one record some may have gone on in a new incarnation already.
-func ofEntry(s *heldSlot, e ledger.Entry) (lane.RecordState, string) {
-	switch {
-	case s.record != lane.Present && s.record != lane.Replaced:
-		return s.record, s.notice
-	case e.Incarnation != s.topic.incarnation:
-		return lane.Replaced, otherTopic(s, e.Incarnation)
-	}
-	return lane.Present, ""
-}
-
-func otherTopic(s *heldSlot, recorded string) string {
-	return fmt.Sprintf("the group's record is of incarnation %s of topic %s, which is %s now", recorded, s.slot.Topic, s.topic.incarnation)
-}
-
-// await returns when it is time to give the slots up.
-func (h *holding) await(ctx, run context.Context) {
+// carry goes from generation to generation, until the program or the membership
+// ends.
+func (h *holding) carry(ctx, run context.Context, cancel context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	defer h.unjoin(stop)
+	forget := h.watch(run, cancel)
+	defer func() { forget() }()
+	h.begin(ctx, run)
 	watch := time.NewTicker(10 * time.Second)
 	defer watch.Stop()
 	// Soon after the start, so that the records know all partitions early.
@@ -346,48 +96,175 @@ func (h *holding) await(ctx, run context.Context) {
 	defer soon.Stop()
 	end, stopLooking := h.ending()
 	defer stopLooking()
-	for {
-		changed, count := false, false // what to look at
+	for ctx.Err() == nil && run.Err() == nil {
+		if h.settled() {
+			h.flush(run)
+			h.rejoin(ctx)
+		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-run.Done():
-			return
-		case <-h.gen.Rebalance():
-			return
+		case <-h.rebalance():
+			h.rejoin(ctx)
+		case n := <-h.next:
+			h.next = nil
+			if n.err != nil {
+				h.log.Debug("the membership has ended", "error", n.err)
+				return
+			}
+			forget()
+			h.gen = n.gen
+			forget = h.watch(run, cancel)
+			h.begin(ctx, run)
+		case <-h.late():
+			h.abandon()
+		case <-h.over:
+			h.reap(ctx, run)
 		case <-end:
 			if h.complete() {
 				return
 			}
-			continue
 		case <-soon.C:
-			count = true
+			h.inspect(ctx, run, false, true)
 		case <-h.look:
-			changed = true
+			h.inspect(ctx, run, true, false)
 		case <-watch.C:
-			changed, count = true, true
+			h.inspect(ctx, run, true, true)
 		}
-		if h.inspect(run, changed, count) {
-			return
+	}
+}
+
+// watch cancels when the generation's membership ends. The answer ends that.
+func (h *holding) watch(run context.Context, cancel context.CancelFunc) (forget context.CancelFunc) {
+	gen := h.gen
+	until, forget := context.WithCancel(run)
+	h.background.Go(func() {
+		select {
+		case <-gen.Ended():
+			cancel()
+		case <-until.Done():
 		}
+	})
+	return forget
+}
+
+// rebalance is closed when it is time to join again.
+func (h *holding) rebalance() <-chan struct{} {
+	if h.next != nil {
+		return nil
+	}
+	return h.gen.Rebalance()
+}
+
+// rejoin asks for the next generation, with what runs here. Lanes go on.
+func (h *holding) rejoin(ctx context.Context) {
+	if h.next != nil {
+		return
+	}
+	var owned []source.Slot
+	for at := range h.slots {
+		owned = append(owned, source.Slot(at))
+	}
+	next := make(chan joined, 1)
+	h.next = next
+	h.background.Go(func() {
+		gen, err := h.member.rejoin(ctx, owned)
+		next <- joined{gen, err}
+	})
+}
+
+// unjoin ends a rejoin that is under way.
+func (h *holding) unjoin(stop context.CancelFunc) {
+	stop()
+	if h.next != nil {
+		<-h.next
+	}
+}
+
+// settled says that what had to be settled in this generation is, so that it can
+// be given up by joining again.
+func (h *holding) settled() bool {
+	return h.next == nil && len(h.gen.Settle()) > 0 && !h.settling()
+}
+
+// settling says whether something still runs in a slot that is to be given up.
+func (h *holding) settling() bool {
+	for _, at := range h.gen.Settle() {
+		if h.slots[ledger.Slot(at)] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// late comes when others cannot wait any longer for what is being settled.
+func (h *holding) late() <-chan time.Time {
+	if !h.settling() {
+		return nil
+	}
+	return time.After(time.Until(h.gen.SettleBy()))
+}
+
+// abandon cuts off what was not settled in time.
+func (h *holding) abandon() {
+	for _, at := range h.gen.Settle() {
+		if s := h.slots[ledger.Slot(at)]; s != nil && !s.lost {
+			h.log.Warn("commits in flight are abandoned; they will be repeated", "slot", s.slot)
+			s.cut()
+		}
+	}
+}
+
+// reap takes in that slots have come to their end. One that this member is to
+// have all the same is begun anew.
+func (h *holding) reap(ctx, run context.Context) {
+	for at, s := range h.slots {
+		if isClosed(s.done) {
+			delete(h.slots, at)
+		}
+	}
+	h.counted.Slots.Set(int64(len(h.slots)))
+	if h.missing() && h.next == nil && !isClosed(h.gen.Rebalance()) {
+		h.flush(run)
+		h.renew(ctx, run)
+	}
+}
+
+// missing says that nothing runs yet in some slot of the latest generation.
+func (h *holding) missing() bool {
+	return slices.ContainsFunc(h.gen.Slots(), func(at source.Slot) bool { return h.slots[ledger.Slot(at)] == nil })
+}
+
+// flush stores the positions that are only noted yet.
+func (h *holding) flush(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
+	if err := h.writer.Flush(ctx); err != nil {
+		h.log.Debug("flush the ledger", "error", err)
 	}
 }
 
 // inspect looks at the cluster, for a short time at most: a Kafka that hangs must
-// not delay the notice of a rebalance. True: a topic has changed.
-func (h *holding) inspect(run context.Context, changed, count bool) bool {
-	ctx, done := context.WithTimeout(run, 3*time.Second)
+// not delay the notice of a rebalance. A topic that has changed is shared out
+// anew.
+func (h *holding) inspect(ctx, run context.Context, changed, count bool) {
+	if h.next != nil {
+		return // the next generation looks at everything
+	}
+	own, done := context.WithTimeout(run, 3*time.Second)
 	defer done()
-	changed = changed && h.changed(ctx)
+	changed = changed && h.changed(own)
 	if count {
-		if err := h.count(ctx); err != nil {
+		if err := h.count(own); err != nil {
 			h.log.Debug("count the partitions that have a record", "error", err)
 		}
 	}
-	return changed
+	if changed {
+		h.rejoin(ctx)
+	}
 }
 
-// suspect makes await look at the topics now.
+// suspect makes carry look at the topics now.
 func (h *holding) suspect() {
 	select {
 	case h.look <- struct{}{}:
@@ -422,6 +299,8 @@ func (h *holding) changed(ctx context.Context) bool {
 // countLast counts once more, unless all is counted: a stream that ends in its
 // first second would not know, the next time, which partitions are new.
 func (h *holding) countLast(ctx, run context.Context) {
+	ctx, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
 	for _, t := range h.topics {
 		if run.Err() == nil && t.prefix.Load() < t.layout.Partitions {
 			if err := h.count(ctx); err != nil {
@@ -441,33 +320,42 @@ func (h *holding) count(ctx context.Context) error {
 		}
 		t.prefix.Store(k.prefix)
 	}
-	for i := range h.slots {
-		if err := h.grow(ctx, &h.slots[i]); err != nil {
+	for _, s := range h.slots {
+		if err := h.grow(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// drain waits for the lanes, until the group or the program cannot wait any
-// longer.
-func (h *holding) drain(ctx, run context.Context, cancel context.CancelFunc, lanes *sync.WaitGroup) {
-	done := make(chan struct{})
-	go func() { lanes.Wait(); close(done) }() // hold waits for the same lanes
-	limit := time.Now().Add(drainTime)
-	if ctx.Err() == nil {
-		if d := h.gen.DrainDeadline(); !d.IsZero() {
-			limit = d
+// drain lets all lanes finish what they have begun, until the program cannot
+// wait any longer.
+func (h *holding) drain(run context.Context, cancel context.CancelFunc) {
+	for _, s := range h.slots {
+		s.leave()
+	}
+	limit := time.NewTimer(drainTime)
+	defer limit.Stop()
+	moved := h.gen.Moved()
+	for _, s := range h.slots {
+		select {
+		case <-s.done:
+			continue
+		case <-run.Done():
+		case <-limit.C:
+			h.log.Warn("commits in flight are abandoned; they will be repeated")
+		case <-moved: // the group has gone on, and nothing can be stored any more
 		}
-	}
-	t := time.NewTimer(time.Until(limit))
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-run.Done():
-	case <-t.C:
-		h.log.Warn("commits in flight are abandoned; they will be repeated")
 		cancel()
+		<-s.done
 	}
-	<-done
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

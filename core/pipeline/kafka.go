@@ -68,6 +68,14 @@ func (m kafkaMember) join(ctx context.Context) (generation, error) {
 	return g, nil
 }
 
+func (m kafkaMember) rejoin(ctx context.Context, owned []source.Slot) (generation, error) {
+	g, err := m.Rejoin(ctx, owned)
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
 // kafkaCursor reads a partition of a cluster.
 type kafkaCursor struct {
 	*kafka

@@ -62,23 +62,34 @@ type walk interface {
 
 // member takes part in the stream's group.
 type member interface {
+	// join begins a membership, with nothing in hand.
 	join(ctx context.Context) (generation, error)
+	// rejoin goes on to its next generation with what runs here. An error ends it.
+	rejoin(ctx context.Context, owned []source.Slot) (generation, error)
 	Leave(ctx context.Context) error
 }
 
 // generation is what a member holds from one join to the next.
 type generation interface {
 	share
+	course
 	fence
 }
 
-// share is what a generation owns, and for how long.
+// share is what a generation gives to this member.
 type share interface {
 	ID() int32
-	Slots() []source.Slot
 	Layouts() []source.Layout
-	Rebalance() <-chan struct{}
-	DrainDeadline() time.Time
+	Slots() []source.Slot
+	Settle() []source.Slot // to be given up
+	SettleBy() time.Time
+}
+
+// course is what becomes of a generation.
+type course interface {
+	Rebalance() <-chan struct{} // it is time to rejoin
+	Moved() <-chan struct{}     // the next one has begun
+	Ended() <-chan struct{}     // the membership is over
 }
 
 // fence keeps a replaced member from writing.
@@ -86,7 +97,6 @@ type fence interface {
 	Heartbeat(ctx context.Context) error
 	Commit(ctx context.Context, commits []source.OffsetCommit) error
 	End(reason error)
-	Ended() <-chan struct{}
 }
 
 // finite is an origin that may have nothing more to come.

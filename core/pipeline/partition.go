@@ -44,6 +44,13 @@ func newPartition(shared *loader, lone func() *loader, limit int64, log *slog.Lo
 	return &partition{shared: shared, lone: lone, log: log, limit: limit, head: -1, high: -1, readers: map[*feed]reading{}, wake: make(chan struct{}, 1)}
 }
 
+// resize changes how many bytes the window may have.
+func (p *partition) resize(limit int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
+}
+
 // run loads what comes next while somebody wants it, until ctx ends.
 func (p *partition) run(ctx context.Context) {
 	defer p.drop()

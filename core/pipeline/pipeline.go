@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) error {
 		if err != nil {
 			return fmt.Errorf("stream %s: join group %s: %w", o.Stream, o.Group, err)
 		}
-		p.hold(ctx, gen)
+		p.hold(ctx, m, gen)
 		if ctx.Err() != nil || p.finished {
 			break
 		}

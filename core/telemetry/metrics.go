@@ -18,8 +18,9 @@ type Metric struct {
 }
 
 var (
-	laneLabels = [...]string{"sink", "connection", "stream", "topic", "partition"}
-	sinkLabels = [...]string{"sink", "connection", "stream"}
+	laneLabels   = [...]string{"sink", "connection", "stream", "topic", "partition"}
+	sinkLabels   = [...]string{"sink", "connection", "stream"}
+	streamLabels = [...]string{"stream"}
 )
 
 // family is a Metric and how its numbers are taken from a lane.
@@ -29,6 +30,7 @@ type family struct {
 	marks            func(m Mark) (int64, bool)            // per partition
 	states           bool                                  // per lane and state
 	histogram        func(l *LaneSnapshot) *HistogramSnapshot
+	stream           func(s *StreamSnapshot) int64 // per stream
 }
 
 // families are all that WriteTo writes, in order. Counters are per slot,
@@ -51,6 +53,9 @@ func families() []family {
 	}
 	histogram := func(name, help string, of func(l *LaneSnapshot) *HistogramSnapshot) family {
 		return family{name: "sluice_" + name, kind: "histogram", help: help, histogram: of}
+	}
+	membership := func(name, kind, help string, of func(s *StreamSnapshot) int64) family {
+		return family{name: "sluice_" + name, kind: kind, help: help, stream: of}
 	}
 	return []family{
 		counter("records_read", "Records that were decoded, found to be bad, or found to be gone, each counted once.", func(l *LaneSnapshot) int64 { return l.Read }),
@@ -79,6 +84,11 @@ func families() []family {
 		histogram("commit_duration_seconds", "Time from the begin of staging a batch to the answer of its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.CommitTime }),
 		histogram("record_delay_seconds", "Time from a record's timestamp in Kafka to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.RecordDelay }),
 		histogram("event_delay_seconds", "Time from an event's own time to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.EventDelay }),
+		membership("slots", "gauge", "Slots, which are runs of partitions, that this program has now.", func(s *StreamSnapshot) int64 { return s.Slots }),
+		membership("rebalances_total", "counter", "Generations of the consumer group that this program has taken part in.", func(s *StreamSnapshot) int64 { return s.Rebalances }),
+		membership("slots_kept_total", "counter", "Slots that went on undisturbed through a rebalance.", func(s *StreamSnapshot) int64 { return s.Kept }),
+		membership("slots_gained_total", "counter", "Slots that came with a rebalance.", func(s *StreamSnapshot) int64 { return s.Gained }),
+		membership("slots_lost_total", "counter", "Slots that went with a rebalance.", func(s *StreamSnapshot) int64 { return s.Lost }),
 	}
 }
 
@@ -92,6 +102,8 @@ func Metrics() []Metric {
 			m.Labels = append(m.Labels, "state")
 		case f.histogram != nil:
 			m.Labels = slices.Clone(sinkLabels[:])
+		case f.stream != nil:
+			m.Labels = slices.Clone(streamLabels[:])
 		}
 		all = append(all, m)
 	}
@@ -107,6 +119,12 @@ func (s Snapshot) WriteTo(out io.Writer) (int64, error) {
 		if f.histogram != nil {
 			for i := range sinks {
 				w.histogram(f, &sinks[i])
+			}
+			continue
+		}
+		if f.stream != nil {
+			for i := range s.Streams {
+				w.sample(f.name, strconv.FormatInt(f.stream(&s.Streams[i]), 10), "stream", s.Streams[i].Stream)
 			}
 			continue
 		}

@@ -11,13 +11,14 @@ import (
 type Registry struct {
 	started time.Time
 
-	mu    sync.Mutex
-	lanes map[LaneID]*Lane // by id without Partitions
+	mu      sync.Mutex
+	lanes   map[LaneID]*Lane // by id without Partitions
+	streams map[string]*Stream
 }
 
 // NewRegistry makes an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{started: time.Now(), lanes: map[LaneID]*Lane{}}
+	return &Registry{started: time.Now(), lanes: map[LaneID]*Lane{}, streams: map[string]*Stream{}}
 }
 
 // Lane gives the lane of an id, the same one each time. A slot that has grown
@@ -39,21 +40,22 @@ func (r *Registry) Lane(id LaneID) *Lane {
 	return l
 }
 
-// Snapshot copies the numbers of all lanes, sorted by sink, connection, topic
-// and partition.
+// Snapshot copies the numbers of all streams, by name, and of all lanes, sorted
+// by sink, connection, topic and partition.
 func (r *Registry) Snapshot() Snapshot {
 	r.mu.Lock()
 	lanes := make([]*Lane, 0, len(r.lanes))
 	for _, l := range r.lanes {
 		lanes = append(lanes, l)
 	}
+	streams := r.memberships()
 	r.mu.Unlock()
 	slices.SortFunc(lanes, func(a, b *Lane) int {
 		return cmp.Or(cmp.Compare(a.id.Sink, b.id.Sink), cmp.Compare(a.id.Connection, b.id.Connection),
 			cmp.Compare(a.id.Stream, b.id.Stream), cmp.Compare(a.id.Topic, b.id.Topic),
 			cmp.Compare(a.id.Partition, b.id.Partition))
 	})
-	s := Snapshot{Started: r.started, Taken: time.Now(), Lanes: make([]LaneSnapshot, len(lanes))}
+	s := Snapshot{Started: r.started, Taken: time.Now(), Streams: streams, Lanes: make([]LaneSnapshot, len(lanes))}
 	for i, l := range lanes {
 		s.Lanes[i] = l.Snapshot()
 	}
@@ -62,7 +64,8 @@ func (r *Registry) Snapshot() Snapshot {
 
 // Snapshot is a copy of a registry's numbers at one moment.
 type Snapshot struct {
-	Started time.Time      `json:"started"`
-	Taken   time.Time      `json:"taken"`
-	Lanes   []LaneSnapshot `json:"lanes"`
+	Started time.Time        `json:"started"`
+	Taken   time.Time        `json:"taken"`
+	Streams []StreamSnapshot `json:"streams"`
+	Lanes   []LaneSnapshot   `json:"lanes"`
 }
