@@ -51,8 +51,8 @@ func newGeneration(m *Member, id int32, s share, asked time.Time) *Generation {
 	return g
 }
 
-func (g *Generation) ID() int32         { return g.id }
-func (g *Generation) MemberID() string  { return g.member }
+func (g *Generation) ID() int32        { return g.id }
+func (g *Generation) MemberID() string { return g.member }
 
 // Slots are those that this member has in this generation, and nobody else.
 func (g *Generation) Slots() []Slot { return slices.Clone(g.share.slots) }

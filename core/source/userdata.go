@@ -16,9 +16,9 @@ const (
 	shareVersion       = 1
 	settleShareVersion = 2
 
-	maxUserData     = 1 << 20
-	maxInfo         = 1 << 10
-	maxPartitions   = 1 << 20
+	maxUserData   = 1 << 20
+	maxInfo       = 1 << 10
+	maxPartitions = 1 << 20
 )
 
 // Layout says how a topic's partitions form slots: slot k is the partitions [k*Width, min((k+1)*Width, Partitions)).
