@@ -63,6 +63,15 @@ func gapTableDropped(g *gapRun) {
 	l.has("table", span(0, 150)...)
 	l.stop()
 	g.wants("archive", span(0, 150)...)
+
+	// Or it begins anew.
+	g.execute("DROP TABLE numbers")
+	g.execute("DELETE FROM sluice_positions WHERE sink = 'table@db'")
+	g.settle("--forget", "table@db", "--insist")
+	l = g.start("table", "archive")
+	l.has("table", span(0, 150)...)
+	l.stop()
+	g.wants("archive", span(0, 150)...)
 }
 
 // gapTableAltered takes a column away and gives it back.

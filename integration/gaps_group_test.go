@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -66,6 +67,14 @@ func gapRecordLost(g *gapRun, lose func(), words ...string) {
 	g.wants("archive", span(0, 100)...)
 	g.wants("table", span(0, 200)...)
 	g.wants("lite", span(0, 200)...)
+
+	// Nothing was pending, so what the files say is where it goes on.
+	g.settle("--start-at", "archive@files=mark")
+	l = g.start("table", "lite", "archive", "late=archive")
+	for _, sink := range []string{"archive", "late", "table", "lite"} {
+		l.has(sink, span(0, 200)...)
+	}
+	l.stop()
 }
 
 // gapOnePartitionReset sets back one partition of a slot of two: what the slot's
@@ -97,9 +106,24 @@ func gapOnePartitionReset(g *gapRun) {
 	for _, sink := range d.sinks {
 		g.wants(sink, want...)
 	}
+	for _, sink := range []string{"table@db", "lite@lite"} {
+		g.settle("--start-at", sink+"=mark")
+	}
+	// The files of a slot are named by its first partition: of the other they say
+	// nothing. The entry has survived on the slot's first, and is shown.
+	if out, err := g.trySettle(); err != nil || !regexp.MustCompile(`archive@files +25,25 `).MatchString(out) {
+		g.Errorf("settle does not show the position: %v\n%s", err, out)
+	}
+	g.settle("--start-at", "archive@files="+g.name+"/0:mark,"+g.name+"/1:25")
+	l = g.deploy("conf", d)
+	for _, sink := range d.sinks {
+		l.has(sink, span(0, 200)...)
+	}
+	l.stop()
 }
 
-// gapSlotsChanged changes the slots, and puts them back.
+// gapSlotsChanged changes the slots, puts them back, and has the records
+// rewritten for others.
 func gapSlotsChanged(g *gapRun) {
 	g.topic(4)
 	g.produce(0, 100, 4)
@@ -125,6 +149,13 @@ func gapSlotsChanged(g *gapRun) {
 		l.has(sink, span(0, 200)...)
 	}
 	l.stop()
+	g.produce(200, 300, 4)
+	g.settle("--slots", "1")
+	l = g.deploy("conf", gapDeployment{stream: "    slots: 1", sinks: sinks})
+	for _, sink := range sinks {
+		l.has(sink, span(0, 300)...)
+	}
+	l.stop()
 }
 
 // gapSinkRenamed gives a sink another name, and its own back: under each name
@@ -147,9 +178,20 @@ func gapSinkRenamed(g *gapRun) {
 	g.wants("archive", span(0, 100)...)
 	l = g.start("table", "archive")
 	l.has("archive", span(0, 150)...)
+	if len(l.lines("not run here")) == 0 {
+		g.Error("the log does not say that the group has a position of other")
+	}
 	l.stop()
 	g.wants("table", span(0, 150)...)
 	g.wants("other", span(0, 150)...)
+	g.write("conf", gapDeployment{sinks: []string{"table", "archive", "other=archive"}})
+	g.settle("--forget", "other@files")
+	l = g.start("table", "archive")
+	l.settled("archive", 75, 75)
+	if lines := l.lines("not run here"); len(lines) > 0 {
+		g.Errorf("what was forgotten is still there: %v", lines)
+	}
+	l.stop()
 }
 
 // gapSinkRemoved runs without a sink for a while: its position is kept.

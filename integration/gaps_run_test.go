@@ -197,13 +197,20 @@ func (g *gapRun) deploy(folder string, d gapDeployment) *gapLife {
 	return l
 }
 
-// command runs another command of the program with the same YAML files.
-func (g *gapRun) command(args ...string) (string, error) {
+// settle decides how a sink goes on, with the YAML files of folder conf as they
+// are.
+func (g *gapRun) settle(args ...string) {
 	g.Helper()
-	cmd := exec.CommandContext(gapLimit(g.T), g.binary, args...)
-	cmd.Dir = g.dir
+	out, err := g.trySettle(append(args, "--yes")...)
+	if err != nil {
+		g.Fatalf("sluice settle %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (g *gapRun) trySettle(args ...string) (string, error) {
+	g.Helper()
+	cmd := exec.CommandContext(gapLimit(g.T), g.binary, append([]string{"settle", "-c", filepath.Join(g.dir, "conf")}, args...)...)
 	out, err := cmd.CombinedOutput()
-	g.Logf("sluice %s: %v\n%s", strings.Join(args, " "), err, out)
 	return string(out), err
 }
 

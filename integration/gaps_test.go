@@ -53,6 +53,7 @@ func TestGaps(t *testing.T) {
 		{"sink removed and added again", gapSinkRemoved},
 		{"one group, two deployments with other sinks", gapOtherSinks},
 		{"one group, two deployments with other topics", gapOtherTopics},
+		{"topic missing", gapTopicMissing},
 		{"table dropped", gapTableDropped},
 		{"table altered", gapTableAltered},
 		{"two groups, one destination", gapTwoGroups},

@@ -51,6 +51,10 @@ func gapRecreated(g *gapRun, running bool, to int) {
 		l.stop()
 		g.wants("lite", span(0, 100)...)
 	}
+	g.settle("--start-at", "lite@lite=earliest")
+	l = g.start(old...)
+	l.has("lite", append(span(0, 100), span(1000, to)...)...)
+	l.stop()
 }
 
 // gapGrownDown and gapGrownRunning add partitions, also to a sink that began
@@ -126,10 +130,8 @@ func gapTruncatedDown(g *gapRun) {
 	l.stop()
 	g.broker(func() { g.putBack(saved) })
 	l = g.start("table", "lite", "archive", "late=archive")
-	gapAfterTruncation(g, l)
 	l.has("late", span(0, 100)...)
-	l.running("late")
-	l.stop()
+	gapAfterTruncation(g, l)
 }
 
 // gapTruncatedRunning does it while the program runs.
@@ -137,7 +139,6 @@ func gapTruncatedRunning(g *gapRun) {
 	l, saved := gapBeforeTruncation(g)
 	g.broker(func() { g.putBack(saved) })
 	gapAfterTruncation(g, l)
-	l.stop()
 }
 
 func gapBeforeTruncation(g *gapRun) (l *gapLife, saved string) {
@@ -156,7 +157,33 @@ func gapAfterTruncation(g *gapRun, l *gapLife) {
 	for _, sink := range []string{"table", "lite", "archive"} {
 		l.stopped(sink, "truncated", g.name+"[0] ends at 100, below the sink's position 200")
 	}
+	l.stop()
 	for _, sink := range []string{"table", "lite", "archive"} {
 		g.wants(sink, span(0, 200)...)
 	}
+	// What is lost is lost: they go on behind what is there now.
+	g.produce(1000, 1010, 1)
+	g.write("conf", gapDeployment{sinks: []string{"table", "lite", "archive"}})
+	for _, sink := range []string{"table@db", "lite@lite", "archive@files"} {
+		g.settle("--start-at", sink+"="+g.name+"/0:100", "--insist") // nobody can know that its [100,110) is not what it was
+	}
+	l = g.start("table", "lite", "archive")
+	for _, sink := range []string{"table", "lite", "archive"} {
+		l.has(sink, append(span(0, 200), span(1000, 1010)...)...)
+	}
+	l.stop()
+}
+
+// gapTopicMissing starts before the topic is there.
+func gapTopicMissing(g *gapRun) {
+	l := g.start("table", "archive")
+	l.until("a word on the topic", func() bool { return len(l.lines("no slots can be given out")) > 0 })
+	if n := len(l.lines("no slots can be given out")); n != 1 {
+		g.Errorf("it is said %d times", n)
+	}
+	g.topic(2)
+	g.produce(0, 100, 2)
+	l.has("table", span(0, 100)...)
+	l.has("archive", span(0, 100)...)
+	l.stop()
 }

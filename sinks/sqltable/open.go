@@ -146,8 +146,8 @@ func (s *Sink) neverWrote(ctx context.Context) error {
 		return fmt.Errorf("read positions: %w", s.explain(ctx, err))
 	}
 	if partitions > 0 {
-		return sink.Permanent(fmt.Errorf("does not exist any more, and %s says that %s has written to it: restore both together; to go on with an empty table create it by hand, to start anew rename the sink",
-			s.positions, s.id))
+		return sink.Permanent(fmt.Errorf("does not exist any more, and %s says that %s has written to it: restore both together; to go on with an empty table create it by hand; to start anew delete the rows of sink %s there, stop all members of the group, and sluice settle --forget %s",
+			s.positions, s.id, s.id, s.id))
 	}
 	return nil
 }
