@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/folder"
 )
 
@@ -96,8 +97,23 @@ func (s *Stream) Folder() folder.Options {
 	}
 	if s.Format == Avro {
 		o.Format = folder.Container
+		o.Measure = func(schema []byte) (func([]byte) int, error) { return decode.NewMeasure(schema, decode.Limits{}) }
 	}
 	return o
+}
+
+// DecodeFiles is Decode for a stream of files. writers knows the schemas of Avro
+// containers; nil where nothing is decoded. Without schema: the first container
+// that there is says what the events hold.
+func (s *Stream) DecodeFiles(writers decode.Writers) (decode.Options, error) {
+	o, err := s.Decode()
+	if err != nil || s.Format != Avro {
+		return o, err
+	}
+	if o.Writers = writers; s.Schema == nil {
+		o.Schema, err = folder.FirstSchema(s.Folder())
+	}
+	return o, err
 }
 
 // checkStates refuses two streams with one state folder.

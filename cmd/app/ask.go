@@ -30,7 +30,7 @@ func (k *checker) events(ctx context.Context) (map[string]plan.Events, error) {
 	var problems config.Problems
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
-		asks := s.Format == config.Avro && s.Schema == nil
+		asks := s.Format == config.Avro && s.Schema == nil && s.Files == nil
 		if asks && !k.connect {
 			k.open = append(k.open, "the fields of the sinks of "+s.Name+": their types are in the registry; --connect asks it")
 			continue
@@ -61,6 +61,9 @@ func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	o, err := s.Decode()
+	if s.Files != nil {
+		o, err = s.DecodeFiles(nil)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -195,7 +195,7 @@ func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
-			out[s.Name].events, err = openEvents(ctx, s)
+			out[s.Name].events, err = opened.openEvents(ctx, s)
 			if err == nil {
 				break
 			}
@@ -217,6 +217,20 @@ func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map
 // openEvents learns what the events of a stream hold.
 func openEvents(ctx context.Context, s *config.Stream) (*decode.Stream, error) {
 	o, err := s.Decode()
+	if s.Files != nil {
+		o, err = s.DecodeFiles(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decode.Open(ctx, o)
+}
+
+func (s *stream) openEvents(ctx context.Context, c *config.Stream) (*decode.Stream, error) {
+	if s.files == nil {
+		return openEvents(ctx, c)
+	}
+	o, err := c.DecodeFiles(s.files)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ const (
 // are one request.
 type schemas struct {
 	registry *Registry
+	writers  Writers // instead of registry
 	limits   Limits
 	grace    time.Duration
 	clock    func() time.Time
@@ -55,7 +56,7 @@ type known struct {
 }
 
 func newSchemas(o *Options) *schemas {
-	return &schemas{registry: o.Registry, limits: o.Limits, grace: o.Grace, clock: o.Clock, ids: map[uint32]*known{}, asking: map[uint32]chan struct{}{}}
+	return &schemas{registry: o.Registry, writers: o.Writers, limits: o.Limits, grace: o.Grace, clock: o.Clock, ids: map[uint32]*known{}, asking: map[uint32]chan struct{}{}}
 }
 
 // latest is the newest schema of a subject.
@@ -177,6 +178,9 @@ func (s *schemas) put(id uint32, k *known) {
 }
 
 func (s *schemas) fetch(ctx context.Context, id uint32) (*known, error) {
+	if s.writers != nil {
+		return s.ofWriter(ctx, id)
+	}
 	f, err := s.registry.byID(ctx, id)
 	if err != nil {
 		return nil, err
@@ -186,6 +190,25 @@ func (s *schemas) fetch(ctx context.Context, id uint32) (*known, error) {
 		k.bad = fmt.Sprintf("schema id %d: %s", id, k.bad)
 	}
 	return k, err
+}
+
+// ofWriter is the schema of a number, or why it is none.
+func (s *schemas) ofWriter(ctx context.Context, id uint32) (*known, error) {
+	text, err := s.writers.Schema(ctx, id)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err == nil && len(text) > s.limits.Schema {
+		err = fmt.Errorf("a schema of %d bytes: the limit is %d", len(text), s.limits.Schema)
+	}
+	if err != nil {
+		return &known{bad: err.Error()}, nil
+	}
+	n, err := parseSchema(text)
+	if err != nil {
+		return &known{bad: err.Error()}, nil
+	}
+	return &known{schema: n}, nil
 }
 
 // read parses a schema with those it refers to. One that is no Avro schema is

@@ -34,6 +34,7 @@ type Options struct {
 	// string or bytes with JSON in it.
 	Types    map[string]Declared
 	Registry *Registry // nil: Schema is every writer's
+	Writers  Writers   // instead of Registry; Schema is the reader's then
 	Subject  string    // whose latest version is the reader's schema, without Schema
 	Schema   []byte    // Avro: a schema file
 	Limits   Limits
@@ -42,6 +43,14 @@ type Options struct {
 	// seconds from first sight at least: one minute if zero.
 	Grace time.Duration
 	Clock func() time.Time // time.Now if nil
+}
+
+// Writers knows the schemas that values were written with, by the number in front
+// of each: those of the files that they are from.
+type Writers interface {
+	// Schema is called from several goroutines. An error is final: the values of
+	// that number are bad.
+	Schema(ctx context.Context, id uint32) ([]byte, error)
 }
 
 // Envelope says where in the raw event each role lies, as a path. Empty: the
@@ -120,7 +129,7 @@ func (s *Stream) openAvro(ctx context.Context) error {
 	default:
 		return fmt.Errorf("framing %q: confluent or bare", o.Framing)
 	}
-	if o.Registry != nil {
+	if o.Registry != nil || o.Writers != nil {
 		s.schemas = newSchemas(o)
 	}
 	var err error

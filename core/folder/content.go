@@ -54,7 +54,9 @@ func openContent(path string, packed Compression) (*content, fs.FileInfo, error)
 	}
 	c := &content{f: f, packed: packed}
 	if err == nil {
-		err = c.seek(0)
+		if err = c.seek(0); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
@@ -96,7 +98,8 @@ func detect(f *os.File) (Compression, error) {
 // seek goes to a byte of the content. Backwards in a compressed file means from
 // its beginning.
 func (c *content) seek(to int64) error {
-	if c.packed == Plain || c.r == nil || to < c.at {
+	const near = 1 << 20 // is read over rather than given up what is buffered
+	if c.r == nil || to < c.at || c.packed == Plain && to-c.at > near {
 		start := int64(0)
 		if c.packed == Plain {
 			start = to
@@ -186,6 +189,16 @@ func readPrint(w *wire) print {
 func (c *content) prints(at int64) (head, tail print, err error) {
 	n := min(at, printSize)
 	b := make([]byte, n)
+	if c.packed == Plain { // without moving the reader
+		if _, err := c.f.ReadAt(b, 0); err != nil {
+			return head, tail, unexpected(err)
+		}
+		head = printOf(b)
+		if _, err := c.f.ReadAt(b, at-n); err != nil {
+			return head, tail, unexpected(err)
+		}
+		return head, printOf(b), nil
+	}
 	if err := c.seek(0); err != nil {
 		return head, tail, err
 	}

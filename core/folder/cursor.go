@@ -128,6 +128,8 @@ func (c *Cursor) open(p *place, at int64) error {
 		if err := c.openFile(p); err != nil {
 			return err
 		}
+	} else if err := c.unchanged(p); err != nil {
+		return err
 	}
 	c.extent = *e
 	if c.s.o.Format == Container {
@@ -175,6 +177,26 @@ func (c *Cursor) openFile(p *place) error {
 	}
 	c.content, c.file, c.path, c.box = f, p.file.id, p.file.path, nil
 	return nil
+}
+
+// unchanged looks whether the file that is open still holds what it did: it may
+// have been truncated and written anew.
+func (c *Cursor) unchanged(p *place) error {
+	if c.content.packed != Plain {
+		return nil
+	}
+	info, err := c.content.f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() == p.file.size && info.ModTime().UnixNano() == p.file.changed {
+		return nil
+	}
+	ok, err := c.content.holds(&p.file)
+	if err == nil && (!ok || p.file.gone) {
+		err = errOther
+	}
+	return err
 }
 
 // shrunk makes an end that comes too early what it is.

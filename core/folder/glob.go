@@ -24,12 +24,15 @@ type pathError struct {
 // expand lists the paths of files and globs, each once. Unlike filepath.Glob it
 // says which folders it could not look into.
 func expand(patterns []string) (out []named, errs []pathError) {
-	seen := map[string]bool{}
+	seen := map[string]int{}
 	add := func(p string, globbed bool) {
-		if p = filepath.Clean(p); !seen[p] {
-			seen[p] = true
-			out = append(out, named{p, globbed})
+		p = filepath.Clean(p)
+		if i, ok := seen[p]; ok {
+			out[i].globbed = out[i].globbed && globbed
+			return
 		}
+		seen[p] = len(out)
+		out = append(out, named{p, globbed})
 	}
 	for _, p := range patterns {
 		if !isGlob(p) {

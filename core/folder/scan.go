@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,11 +104,11 @@ func (s *scanner) scan(ctx context.Context) error {
 			delete(s.problems, path)
 		}
 	}
-	for path := range s.idle {
-		if !slices.ContainsFunc(fresh, func(e entry) bool { return e.path == path }) {
-			delete(s.idle, path)
-		}
+	met := make(map[string]bool, len(fresh))
+	for i := range fresh {
+		met[fresh[i].path] = true
 	}
+	maps.DeleteFunc(s.idle, func(path string, _ look) bool { return !met[path] })
 	s.c.scanned()
 	return nil
 }
@@ -130,8 +131,27 @@ type found struct {
 	file *file
 }
 
-// list finds what there is: files of the catalogue, by id, and others.
+// list finds what there is: files of the catalogue, by id, and others. While a
+// rotation is under way a look can miss a file that is on its way to another
+// name, and its rest is to be read before what has taken its place: so new files
+// count when two looks agree.
 func (s *scanner) list() (known []found, fresh []entry, failed map[string]bool) {
+	var before map[[2]uint64]string
+	for range 4 {
+		known, fresh, failed = s.listOnce()
+		now := make(map[[2]uint64]string, len(fresh))
+		for i := range fresh {
+			now[fresh[i].key()] = fresh[i].path
+		}
+		if len(fresh) == 0 || maps.Equal(now, before) {
+			break
+		}
+		before = now
+	}
+	return known, fresh, failed
+}
+
+func (s *scanner) listOnce() (known []found, fresh []entry, failed map[string]bool) {
 	failed = map[string]bool{}
 	paths, errs := expand(s.o.Paths)
 	for _, e := range errs {
@@ -180,7 +200,7 @@ func (s *scanner) file(id int32) *file {
 
 // lost looks for the files that no glob finds any more in the folders where they
 // were: a rotation may have given them a name that does not match.
-func (s *scanner) lost(seen map[[2]uint64]bool) []found {
+func (s *scanner) lost(seen map[[2]uint64]bool) (out []found) {
 	byDir := map[string]bool{}
 	want := map[[2]uint64]int32{}
 	s.c.mu.Lock()
@@ -196,7 +216,6 @@ func (s *scanner) lost(seen map[[2]uint64]bool) []found {
 		}
 	}
 	s.c.mu.Unlock()
-	var out []found
 	for dir := range byDir {
 		list, _ := os.ReadDir(dir)
 		for _, d := range list {

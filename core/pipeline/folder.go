@@ -113,7 +113,7 @@ func (c *filesCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 			}
 		}
 		if open && r.Offset == at {
-			l.Missing, l.Timestamp, l.Value = false, r.Timestamp, slices.Clone(r.Value)
+			l.Missing, l.Timestamp, l.Value = false, r.Timestamp, slices.Clone(own.Original(r))
 		}
 		size += l.Size()
 		out = append(out, l)
