@@ -2,8 +2,11 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -42,10 +45,16 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile("a.yaml", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		began := time.Now()
 		c, err := config.Load([]string{"a.yaml"}, specs(), environment)
 		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("took %v", took)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20+1000*uint64(len(text)) {
+			t.Errorf("allocated %d bytes for %d", n, len(text))
 		}
 		var ps config.Problems
 		switch {
@@ -61,6 +70,14 @@ func FuzzLoad(f *testing.F) {
 			if p.Line < 0 || p.Line > lines || p.Column < 0 || p.File != "a.yaml" || p.Message == "" {
 				t.Errorf("a place outside of the text: %+v", p)
 			}
+		}
+		// The same text gives the same.
+		again, errAgain := config.Load([]string{"a.yaml"}, specs(), environment)
+		if fmt.Sprint(err) != fmt.Sprint(errAgain) || (c == nil) != (again == nil) {
+			t.Errorf("loaded twice: %v and %v", err, errAgain)
+		}
+		if c != nil && (!reflect.DeepEqual(c.Streams, again.Streams) || !reflect.DeepEqual(c.Connections, again.Connections) || !reflect.DeepEqual(c.Limits, again.Limits) || len(c.Sinks) != len(again.Sinks)) {
+			t.Errorf("loaded twice: %+v and %+v", c, again)
 		}
 		if strings.Contains(b.String(), "hunter2-from-env") && !strings.Contains(text, "hunter2-from-env") {
 			t.Errorf("shows a secret:\n%s", b.String())

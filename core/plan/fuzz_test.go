@@ -1,7 +1,10 @@
 package plan_test
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -70,4 +73,64 @@ func runOver(t *testing.T, a author, p *plan.Plan, events []row) {
 		t.Fatalf("%d filtered, %d rows, %d bad of %d", filtered, dst.Rows(), len(dst.Bad), len(events))
 	}
 	checkColumns(t, dst)
+	oneByOne(t, p, src, dst, filtered)
+}
+
+// oneByOne projects each record as a chunk of its own: what becomes of it must
+// not depend on the records beside it, nor on how many are selected.
+func oneByOne(t *testing.T, p *plan.Plan, src, whole *record.Chunk, filtered int) {
+	r, err := p.NewProjector(p.Wants())
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := record.NewChunk(p.Rows())
+	skipped := 0
+	for i := range src.Rows() {
+		one := record.NewChunk(src.Schema)
+		one.First, one.Next = src.Offsets[i], src.Offsets[i]+1
+		one.Offsets, one.Times = append(one.Offsets, src.Offsets[i]), append(one.Times, src.Times[i])
+		for k := range one.Columns {
+			one.Columns[k].AppendFrom(&src.Columns[k], i)
+		}
+		for _, b := range src.BadValues {
+			if b.Row == i {
+				one.BadValues = append(one.BadValues, record.BadValue{Column: b.Column, Reason: b.Reason})
+			}
+		}
+		n, err := r.Project(alone, one, one.First, one.Next, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skipped += n
+	}
+	if skipped != filtered || !slices.Equal(alone.Offsets, whole.Offsets) || !slices.Equal(alone.Bad, whole.Bad) {
+		t.Fatalf("one by one %d filtered, rows %v, bad %v; together %d, %v, %v", skipped, alone.Offsets, alone.Bad, filtered, whole.Offsets, whole.Bad)
+	}
+	for k := range whole.Columns {
+		for i := range whole.Rows() {
+			if x, y := cell(&alone.Columns[k], i), cell(&whole.Columns[k], i); x != y {
+				t.Fatalf("field %d, offset %d: one by one %s, together %s", k, whole.Offsets[i], x, y)
+			}
+		}
+	}
+}
+
+// cell is a value as a text, of any type.
+func cell(c *record.Column, i int) string {
+	if c.Elems == nil || c.Null(i) {
+		v := load(c, i)
+		if f, ok := v.(float64); ok {
+			return fmt.Sprintf("%x", math.Float64bits(f))
+		}
+		return show(v)
+	}
+	var parts []string
+	first, next := c.Range(i)
+	for k := first; k < next; k++ {
+		if c.Keys != nil {
+			parts = append(parts, cell(c.Keys, k))
+		}
+		parts = append(parts, cell(c.Elems, k))
+	}
+	return fmt.Sprintf("%q", parts)
 }

@@ -1,10 +1,12 @@
 package record_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -340,6 +342,8 @@ func TestDecAllocatesNothing(t *testing.T) {
 	}
 }
 
+var plainNumber = regexp.MustCompile(`^-?[0-9]{1,25}(\.[0-9]{1,25})?$`)
+
 func FuzzParseDec(f *testing.F) {
 	for _, s := range []string{"1.50", "-0.5e3", "1e-9", "99999999999999999999999999999999999999", "x"} {
 		f.Add([]byte(s), uint8(18), uint8(6))
@@ -348,8 +352,22 @@ func FuzzParseDec(f *testing.F) {
 		precision := 1 + int(p)%38
 		scale := int(s) % (precision + 1)
 		d, err := record.ParseDec(text, precision, scale)
+		// The reference: a plain number that fits is taken, and what is taken
+		// has exactly the value that its text has.
+		want, number := new(big.Rat), false
+		if len(text) < 60 && !bytes.ContainsAny(text, "/_xXbBoOpP") {
+			_, number = want.SetString(string(text))
+		}
 		if err != nil {
+			n := new(big.Rat).Mul(want, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)))
+			most := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(precision)), nil)
+			if plainNumber.Match(text) && n.IsInt() && n.Num().CmpAbs(most) < 0 {
+				t.Fatalf("%q as decimal(%d,%d): %v", text, precision, scale, err)
+			}
 			return
+		}
+		if got, _ := new(big.Rat).SetString(d.String(scale)); number && got.Cmp(want) != 0 {
+			t.Fatalf("%q is read as %s", text, d.String(scale))
 		}
 		if !d.Fits(precision) {
 			t.Fatalf("%q has more than %d digits", text, precision)

@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // FuzzReader feeds the reader bytes whose checksums are right, so that the faults lie behind them. Whatever comes in: no panic, no
@@ -35,7 +37,38 @@ func FuzzReader(f *testing.F) {
 		if r.unpack.held > 2*limit {
 			t.Fatal("holds", r.unpack.held)
 		}
+		if want, ok := plainly(t, data, from); ok && err == nil && !slices.Equal(one, want) {
+			t.Fatalf("read %v, and the reference %v", one, want)
+		}
 	})
+}
+
+// plainly reads batches with another implementation, of those that are neither
+// compressed nor of a transaction nor followed by a torn one; ok: all are such.
+func plainly(t *testing.T, data []byte, from int64) (out []got, ok bool) {
+	for len(data) >= batchHeader && batchSize(data) >= batchHeader && batchSize(data) <= int64(len(data)) {
+		var b kmsg.RecordBatch
+		size := batchSize(data)
+		if b.Attributes = int16(binary.BigEndian.Uint16(data[21:])); b.Attributes&^attrLogAppendTime != 0 {
+			return nil, false
+		}
+		if err := b.ReadFrom(data[:size]); err != nil {
+			return nil, false
+		}
+		data = data[size:]
+		for range b.NumRecords {
+			length, n := binary.Varint(b.Records)
+			var rec kmsg.Record
+			if n <= 0 || length < 0 || length > int64(len(b.Records)-n) || rec.ReadFrom(b.Records[:n+int(length)]) != nil {
+				return nil, false
+			}
+			b.Records = b.Records[n+int(length):]
+			if offset := b.FirstOffset + int64(rec.OffsetDelta); offset >= from {
+				out = append(out, got{offset, string(rec.Key), string(rec.Value)})
+			}
+		}
+	}
+	return out, true
 }
 
 // mend puts the right checksum into every whole batch.
