@@ -4,7 +4,7 @@
 # make bench      benchmarks
 # make fuzz       every fuzz target for FUZZTIME (default 20s)
 # make audit      vulnerabilities, insecure patterns, licences (needs their databases)
-# make up         starts Kafka, MariaDB and a schema registry on this machine until interrupted
+# make up         starts Kafka, MariaDB, ClickHouse and a schema registry on this machine until interrupted
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c

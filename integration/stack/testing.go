@@ -37,6 +37,18 @@ func MariaDBWith(t testing.TB, o MariaDBOptions) *MariaDBServer {
 	return forTest(t, func(ctx context.Context) (*MariaDBServer, error) { return StartMariaDB(ctx, o) })
 }
 
+// ClickHouse starts a ClickHouse server that ends with the test.
+func ClickHouse(t testing.TB) *ClickHouseServer {
+	t.Helper()
+	return ClickHouseWith(t, ClickHouseOptions{})
+}
+
+// ClickHouseWith starts a ClickHouse server with options that ends with the test.
+func ClickHouseWith(t testing.TB, o ClickHouseOptions) *ClickHouseServer {
+	t.Helper()
+	return forTest(t, func(ctx context.Context) (*ClickHouseServer, error) { return StartClickHouse(ctx, o) })
+}
+
 // Registry starts a schema registry that ends with the test.
 func Registry(t testing.TB) *RegistryServer {
 	t.Helper()
@@ -107,9 +119,10 @@ func forTest[S server](t testing.TB, start func(context.Context) (S, error)) S {
 // Tests keep apart by topic, group, database and subject names of their own, and
 // leave the server running.
 type Shared struct {
-	kafka    once[*KafkaServer]
-	mariadb  once[*MariaDBServer]
-	registry once[*RegistryServer]
+	kafka      once[*KafkaServer]
+	mariadb    once[*MariaDBServer]
+	clickhouse once[*ClickHouseServer]
+	registry   once[*RegistryServer]
 }
 
 // once is a server that is started at most once.
@@ -153,6 +166,12 @@ func (s *Shared) MariaDB(t testing.TB) *MariaDBServer {
 	return s.mariadb.get(t, func(ctx context.Context) (*MariaDBServer, error) { return StartMariaDB(ctx, MariaDBOptions{}) })
 }
 
+// ClickHouse answers the shared ClickHouse server.
+func (s *Shared) ClickHouse(t testing.TB) *ClickHouseServer {
+	t.Helper()
+	return s.clickhouse.get(t, func(ctx context.Context) (*ClickHouseServer, error) { return StartClickHouse(ctx, ClickHouseOptions{}) })
+}
+
 // Registry answers the shared schema registry.
 func (s *Shared) Registry(t testing.TB) *RegistryServer {
 	t.Helper()
@@ -162,7 +181,7 @@ func (s *Shared) Registry(t testing.TB) *RegistryServer {
 // Run runs the tests, ends the servers they started, and answers the exit code.
 func (s *Shared) Run(m interface{ Run() int }) int {
 	code := m.Run()
-	if err := errors.Join(s.kafka.close(), s.mariadb.close(), s.registry.close()); err != nil {
+	if err := errors.Join(s.kafka.close(), s.mariadb.close(), s.clickhouse.close(), s.registry.close()); err != nil {
 		fmt.Fprintln(os.Stderr, "stack:", err)
 		if code == 0 {
 			code = 1

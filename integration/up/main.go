@@ -23,16 +23,24 @@ import (
 
 // addresses is the line on the standard output.
 type addresses struct {
-	Kafka    string          `json:"kafka"`
-	KafkaTLS kafkaTLSAddress `json:"kafka_tls"`
-	MariaDB  mariaDBAddress  `json:"mariadb"`
-	Registry string          `json:"registry"`
+	Kafka      string            `json:"kafka"`
+	KafkaTLS   kafkaTLSAddress   `json:"kafka_tls"`
+	MariaDB    mariaDBAddress    `json:"mariadb"`
+	ClickHouse clickHouseAddress `json:"clickhouse"`
+	Registry   string            `json:"registry"`
 }
 
 type kafkaTLSAddress struct {
 	SASL string `json:"sasl_ssl"`
 	TLS  string `json:"ssl"`
 	CA   string `json:"ca_file"`
+}
+
+type clickHouseAddress struct {
+	Address  string `json:"address"`
+	HTTP     string `json:"http"`
+	Username string `json:"username"`
+	Database string `json:"database"`
 }
 
 type mariaDBAddress struct {
@@ -79,19 +87,21 @@ func up(ctx context.Context, out io.Writer) (err error) {
 
 // servers are those that have been started; nil for one that has not.
 type servers struct {
-	kafka    *stack.KafkaServer
-	mariadb  *stack.MariaDBServer
-	registry *stack.RegistryServer
+	kafka      *stack.KafkaServer
+	mariadb    *stack.MariaDBServer
+	clickhouse *stack.ClickHouseServer
+	registry   *stack.RegistryServer
 }
 
 func (s *servers) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
-	var errs [3]error
+	var errs [4]error
 	wg.Go(func() { errs[0] = s.startKafka(ctx) })
 	wg.Go(func() { errs[1] = s.startMariaDB(ctx) })
 	wg.Go(func() { errs[2] = s.startRegistry(ctx) })
+	wg.Go(func() { errs[3] = s.startClickHouse(ctx) })
 	wg.Wait()
 	return errors.Join(errs[:]...)
 }
@@ -117,6 +127,18 @@ func (s *servers) startMariaDB(ctx context.Context) (err error) {
 	return nil
 }
 
+func (s *servers) startClickHouse(ctx context.Context) (err error) {
+	began := time.Now()
+	if s.clickhouse, err = stack.StartClickHouse(ctx, stack.ClickHouseOptions{}); err != nil {
+		return err
+	}
+	if err := s.clickhouse.CreateDatabase(ctx, database); err != nil {
+		return err
+	}
+	progress("clickhouse", began)
+	return nil
+}
+
 func (s *servers) startRegistry(ctx context.Context) (err error) {
 	began := time.Now()
 	if s.registry, err = stack.StartRegistry(ctx, stack.RegistryOptions{}); err != nil {
@@ -132,10 +154,11 @@ func progress(name string, began time.Time) {
 
 func (s *servers) addresses() addresses {
 	return addresses{
-		Kafka:    s.kafka.Addr(),
-		KafkaTLS: kafkaTLSAddress{SASL: s.kafka.SASLAddr(), TLS: s.kafka.TLSAddr(), CA: s.kafka.CAFile()},
-		MariaDB:  mariaDBAddress{Address: s.mariadb.Addr(), Username: s.mariadb.User(), Database: database},
-		Registry: s.registry.URL(),
+		Kafka:      s.kafka.Addr(),
+		KafkaTLS:   kafkaTLSAddress{SASL: s.kafka.SASLAddr(), TLS: s.kafka.TLSAddr(), CA: s.kafka.CAFile()},
+		MariaDB:    mariaDBAddress{Address: s.mariadb.Addr(), Username: s.mariadb.User(), Database: database},
+		ClickHouse: clickHouseAddress{Address: s.clickhouse.Addr(), HTTP: s.clickhouse.HTTPAddr(), Username: s.clickhouse.User(), Database: database},
+		Registry:   s.registry.URL(),
 	}
 }
 
@@ -149,6 +172,9 @@ func (s *servers) close() error {
 	}
 	if s.mariadb != nil {
 		errs = append(errs, s.mariadb.Close())
+	}
+	if s.clickhouse != nil {
+		errs = append(errs, s.clickhouse.Close())
 	}
 	return errors.Join(errs...)
 }
