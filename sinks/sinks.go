@@ -4,6 +4,7 @@ package sinks
 
 import (
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/clickhouse"
 	"github.com/sluicekit/sluice/sinks/discard"
 	"github.com/sluicekit/sluice/sinks/files"
 	"github.com/sluicekit/sluice/sinks/mariadb"
@@ -14,6 +15,7 @@ import (
 // All lists them in the order in which `sluice sinks` shows them.
 func All() []sink.Spec {
 	return []sink.Spec{
+		clickhouse.Spec(),
 		mariadb.Spec(),
 		sqlite.Spec(),
 		files.Spec(),

@@ -166,7 +166,9 @@ func (l *Lane) stage(ctx context.Context, c Cut) Event {
 	ctx, cancel := context.WithTimeout(ctx, l.c.Timeout)
 	defer cancel()
 	l.cut.began = time.Now()
-	token, err := l.writer.Stage(ctx, l.toCut(c))
+	cut := l.toCut(c)
+	cut.Attempt = l.deadline()
+	token, err := l.writer.Stage(ctx, cut)
 	if err == nil && len(token) > sink.MaxToken {
 		err = sink.Permanent(fmt.Errorf("stage token of %d bytes, at most %d fit", len(token), sink.MaxToken))
 	}

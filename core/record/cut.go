@@ -32,6 +32,12 @@ type Cut struct {
 	// identity: an Atomic sink stores it, so that after a restart core knows
 	// whether letters may have to be written again.
 	Letters int
+
+	// Attempt is how long the attempt to commit may take that Stage begins; zero:
+	// as long as the sink's timeout. A sink that opens something at its server in
+	// Stage bounds it by this, so that an owner that was paused cannot finish it
+	// much later. Not part of the cut's identity.
+	Attempt time.Duration
 }
 
 // MaxDead is the largest dead set of a cut. The intent, which carries it, must

@@ -46,6 +46,7 @@ type Spec struct {
 	Summary  string // one line: what it writes, and how it is exact
 	Delivery Delivery
 	Kinds    []record.Kind // what a field may be; any other is refused at load, by name
+	NoNull   []record.Kind // of Kinds: those of which the destination has no null, so that a null is refused by its offset
 	Grouped  bool          // takes the rows of an aggregate
 	Example  []byte        // example.yaml: every option, commented
 	Batch    Batch         // defaults of batch:

@@ -82,6 +82,11 @@ type option struct {
 	typ  reflect.Type
 }
 
+// holds says whether a path is a key of a mapping whose keys are the user's.
+func (o option) holds(path string) bool {
+	return o.typ != nil && o.typ.Kind() == reflect.Map && strings.HasPrefix(path, o.path+".")
+}
+
 // optionsOf lists the options of a struct by their yaml paths.
 func optionsOf(b *bench, prefix string, t reflect.Type) (all []option) {
 	for t.Kind() == reflect.Pointer {
@@ -227,7 +232,7 @@ func (b *bench) shows(part string, text []line, under string, options []option) 
 			continue
 		}
 		shown[path] = true
-		if !slices.ContainsFunc(options, func(o option) bool { return o.path == path }) {
+		if !slices.ContainsFunc(options, func(o option) bool { return o.path == path || o.holds(path) }) {
 			b.Errorf("the example's %s shows %s, which is no option", part, path)
 		}
 		if !l.commented && path != "connection" {

@@ -116,12 +116,14 @@ func types(k record.Kind, kinds []record.Kind) []record.Type {
 	return []record.Type{{Kind: k}}
 }
 
-// nested are lists or maps of an element's samples.
-func nested(t record.Type) []sample {
+// nested are lists or maps of an element's samples. Kinds of noNull need not be
+// taken where they are null.
+func nested(t record.Type, noNull []record.Kind) []sample {
 	if t.Kind != record.List && t.Kind != record.Map {
 		return samples(t)
 	}
-	elems := nested(*t.Elem)
+	elems := nested(*t.Elem, noNull)
+	null := sample{nil, !slices.Contains(noNull, t.Elem.Kind)}
 	pack := func(some ...sample) sample {
 		s := sample{must: true}
 		list, byKey := []any{}, map[string]any{}
@@ -135,19 +137,20 @@ func nested(t record.Type) []sample {
 		}
 		return s
 	}
-	all := []sample{pack(), pack(elems[0]), pack(elems[0], sample{nil, true}, elems[len(elems)-1]), pack(sample{nil, true})}
+	all := []sample{pack(), pack(elems[0]), pack(elems[0], null, elems[len(elems)-1]), pack(null)}
 	for _, e := range elems {
 		all = append(all, pack(e))
 	}
 	return all
 }
 
-// everyType writes every value of every kind that the Spec lists, and null.
+// everyType writes every value of every kind that the Spec lists, and null: once
+// where the destination has none.
 func everyType(b *bench) {
 	kinds := b.target.Spec.Kinds
 	for _, k := range kinds {
 		for _, t := range types(k, kinds) {
-			b.values(t, nested(t))
+			b.values(t, nested(t, b.target.Spec.NoNull))
 		}
 	}
 }
@@ -156,9 +159,12 @@ func everyType(b *bench) {
 func (b *bench) values(t record.Type, list []sample) {
 	b.Helper()
 	p := b.place(&record.Schema{Fields: []record.Field{{Name: "id", Type: idType(b.target.Spec.Kinds)}, {Name: "v", Type: t, Nullable: true}}})
-	all := []sample{{nil, true}}
+	null := sample{nil, !slices.Contains(b.target.Spec.NoNull, t.Kind)}
+	all := []sample{null}
 	for _, s := range list {
-		all = append(all, s, sample{nil, true})
+		if all = append(all, s); null.must {
+			all = append(all, null)
+		}
 	}
 	c := cutOf(0, 0, int64(len(all)))
 	refused := p.mustFinish(p.mustOpen(), c, func(f *feed, c record.Cut) {

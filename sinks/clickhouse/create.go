@@ -1,0 +1,144 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// create makes the table of the options.
+func (s *clickHouse) create(ctx context.Context, q *session, database string) error {
+	t := &table{database: database, name: s.name, engine: s.engineName()}
+	var columns []string
+	for _, f := range s.config.Schema.Fields {
+		columns = append(columns, "    "+quote(f.Name)+" "+columnType(f.Type, f.Nullable))
+	}
+	for _, p := range s.provenance(t) {
+		columns = append(columns, "    "+quote(p.name)+" "+p.create)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s\n(\n%s\n)\nENGINE = %s\n", t.path(), strings.Join(columns, ",\n"), s.options.Engine)
+	if s.options.PartitionBy != "" {
+		fmt.Fprintf(&b, "PARTITION BY %s\n", s.options.PartitionBy)
+	}
+	if t.mergeTree() {
+		order := s.options.OrderBy
+		if len(order) == 0 {
+			order = s.config.Keys
+		}
+		fmt.Fprintf(&b, "ORDER BY (%s)\n", strings.Join(order, ", "))
+	}
+	if s.options.TTL != "" {
+		fmt.Fprintf(&b, "TTL %s\n", s.options.TTL)
+	}
+	if t.mergeTree() && s.options.Window > 0 {
+		name := "non_replicated_deduplication_window"
+		if t.replicated() {
+			name = "replicated_deduplication_window"
+		}
+		fmt.Fprintf(&b, "SETTINGS %s = %d\n", name, s.options.Window)
+	}
+	if err := q.exec(ctx, b.String()); err != nil {
+		return fmt.Errorf("create table %s: %w", t.path(), explain(err))
+	}
+	return nil
+}
+
+// engineName is the engine of the options without its arguments.
+func (s *clickHouse) engineName() string {
+	name, _, _ := strings.Cut(s.options.Engine, "(")
+	return strings.TrimSpace(name)
+}
+
+// columnType is the type of a created column: one that keeps every value.
+func columnType(t record.Type, nullable bool) string {
+	text := ""
+	switch t.Kind {
+	case record.Bool:
+		text = "Bool"
+	case record.Int:
+		text = "Int64"
+	case record.Uint:
+		text = "UInt64"
+	case record.Float:
+		text = "Float64"
+	case record.Decimal:
+		text = fmt.Sprintf("Decimal(%d, %d)", t.Precision, t.Scale)
+	case record.Timestamp:
+		text = "DateTime64(6, 'UTC')"
+	case record.String, record.Bytes, record.JSON:
+		text = "String"
+	case record.List:
+		return "Array(" + columnType(*t.Elem, true) + ")"
+	case record.Map:
+		return "Map(String, " + columnType(*t.Elem, true) + ")"
+	}
+	if nullable {
+		return "Nullable(" + text + ")"
+	}
+	return text
+}
+
+// addColumns adds what the table lacks.
+func (s *clickHouse) addColumns(ctx context.Context, q *session, t *table) (added bool, err error) {
+	var all []string
+	for _, f := range s.config.Schema.Fields {
+		if t.column(f.Name) == nil && t.tupleOf(f.Name) == nil {
+			all = append(all, "ADD COLUMN IF NOT EXISTS "+quote(f.Name)+" "+columnType(f.Type, f.Nullable))
+		}
+	}
+	if !t.merging() {
+		for _, p := range s.provenance(t) {
+			if t.column(p.name) == nil {
+				all = append(all, "ADD COLUMN IF NOT EXISTS "+quote(p.name)+" "+p.create)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return false, nil
+	}
+	if err := q.exec(ctx, "ALTER TABLE "+t.path()+" "+strings.Join(all, ", ")); err != nil {
+		return false, fmt.Errorf("add columns to %s: %w", t.path(), explain(err))
+	}
+	return true, nil
+}
+
+// prepare finds the table as the sink needs it, which may make or change it.
+func (s *clickHouse) prepare(ctx context.Context, q *session) (*table, error) {
+	t, err := inspect(ctx, q, s.database, s.name)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		if !s.options.Create {
+			return nil, sink.Permanent(fmt.Errorf("table %s is not there, or not to be seen by the user; create: true makes it", s.options.Table))
+		}
+		database := s.database
+		if database == "" {
+			if err := q.rows(ctx, "SELECT currentDatabase()", func(scan func(...any) error) error { return scan(&database) }); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.create(ctx, q, database); err != nil {
+			return nil, err
+		}
+		if t, err = inspect(ctx, q, s.database, s.name); err != nil || t == nil {
+			return nil, fmt.Errorf("table %s is not there after it was created: %w", s.options.Table, err)
+		}
+	}
+	if s.options.OnNewField == onNewAdd {
+		added, err := s.addColumns(ctx, q, t)
+		if err != nil {
+			return nil, err
+		}
+		if added {
+			if t, err = inspect(ctx, q, s.database, s.name); err != nil || t == nil {
+				return nil, fmt.Errorf("table %s is gone while its columns were added: %w", s.options.Table, err)
+			}
+		}
+	}
+	return t, nil
+}

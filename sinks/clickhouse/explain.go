@@ -1,0 +1,128 @@
+package clickhouse
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+)
+
+// The errors of a server that are told apart.
+const (
+	codeUnknownTable   = 60
+	codeUnknownType    = 50
+	codeTimeout        = 159
+	codeTooManyParts   = 252
+	codeConstraint     = 469
+	codeMemory         = 241
+	codeTableReadOnly  = 242
+	codeNoSpace        = 243
+	codeQuota          = 201
+	codeAccessDenied   = 497
+	codeWrongPassword  = 516
+	codeTooManyAtOnce  = 202
+	codeManyPartitions = 746
+)
+
+// mend are the errors that people must mend. Their messages hold names only.
+func mend(code int32) bool {
+	switch code {
+	case codeUnknownTable, codeUnknownType, codeAccessDenied, codeWrongPassword, codeQuota,
+		8, 10, 16, 20, 36, 44, 46, 47, 53, 57, 62, 81, 82, 115, 192, 193, 194, 195, 291, 452, 164, 700:
+		return true
+	}
+	return false
+}
+
+// advice is what a person can do about an error that comes again.
+func advice(code int32) string {
+	switch code {
+	case codeTooManyParts:
+		return "; merges do not keep up: write fewer and larger batches (batch.age, slots, a coarser PARTITION BY), and look at system.merges"
+	case codeManyPartitions:
+		return "; a batch touches more partitions than the server allows: a coarser PARTITION BY, or settings: {max_partitions_per_insert_block: …}"
+	case codeMemory:
+		return "; the server is out of memory: it is tried again; smaller batches (batch.rows, batch.bytes) need less"
+	case codeTableReadOnly:
+		return "; the table is read-only, as when it has lost its Keeper: it is tried again"
+	case codeNoSpace:
+		return "; the server's disk is full: it is tried again"
+	case codeQuota:
+		return "; the user's quota is used up: it is tried again, and goes on with the next interval"
+	case codeTooManyAtOnce:
+		return "; the server runs as many queries as it may: it is tried again"
+	case codeTimeout:
+		return "; the attempt took longer than it may"
+	}
+	return ""
+}
+
+// speaks says whether the message of an error holds names and numbers and no
+// values: it may be shown.
+func speaks(code int32) bool {
+	switch code {
+	case codeTooManyParts, codeManyPartitions, codeMemory, codeTableReadOnly, codeNoSpace, codeTooManyAtOnce, codeTimeout:
+		return true
+	}
+	return mend(code) && code != 62 && code != 53
+}
+
+// explain classifies an error, and leaves out of it what may be the content of
+// a row.
+func explain(err error) error {
+	if err == nil || sink.IsPermanent(err) || sink.IsRefused(err) {
+		return err
+	}
+	var here *native.Exception
+	var there *clickhouse.Exception
+	switch {
+	case errors.As(err, &here):
+		return explainCode(here.Code, here.Message)
+	case errors.As(err, &there):
+		return explainCode(there.Code, there.Message)
+	}
+	var (
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+	)
+	if errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &verify) {
+		return sink.Permanent(err)
+	}
+	return err
+}
+
+func explainCode(code int32, message string) error {
+	text := fmt.Sprintf("clickhouse error %d (%s)", code, native.CodeName(code))
+	if speaks(code) {
+		text += ": " + firstSentence(message)
+	}
+	err := errors.New(text + advice(code))
+	if mend(code) {
+		return sink.Permanent(err)
+	}
+	return err
+}
+
+// maxMessage is how much of a server's message is shown, in bytes.
+const maxMessage = 300
+
+// firstSentence shortens a server's message.
+func firstSentence(message string) string {
+	message = strings.TrimPrefix(message, "DB::Exception: ")
+	message = strings.ToValidUTF8(message, "?")
+	if i := strings.IndexByte(message, '\n'); i >= 0 {
+		message = message[:i]
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return strings.TrimSuffix(strings.TrimSpace(message), ".")
+}

@@ -1,0 +1,140 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+)
+
+// table is what the server says of the sink's table.
+type table struct {
+	database, name string
+	engine         string
+	full           string // the engine with its clauses and settings
+	partitioned    bool
+	columns        []tableColumn
+	dependents     int // materialized views on it
+	window         int // parts whose tokens are remembered
+	seconds        int // how long they are, after the newest; 0: for ever
+}
+
+type tableColumn struct {
+	name     string
+	typ      native.Type
+	typErr   error  // of a type that is not understood
+	text     string // of the type
+	defaults string
+}
+
+// The families of engines.
+func (t *table) mergeTree() bool { return strings.HasSuffix(t.engine, "MergeTree") }
+func (t *table) replicated() bool {
+	return strings.HasPrefix(t.engine, "Replicated") || strings.HasPrefix(t.engine, "Shared")
+}
+func (t *table) distributed() bool { return t.engine == "Distributed" }
+
+// merging engines make rows of others, so that a row no longer says where it
+// comes from.
+func (t *table) merging() bool {
+	for _, kind := range []string{"Replacing", "Summing", "Aggregating", "Collapsing", "Graphite", "Coalescing"} {
+		if strings.Contains(t.engine, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *table) hasTTL() bool { return strings.Contains(t.full, " TTL ") }
+
+func (t *table) path() string { return quote(t.database) + "." + quote(t.name) }
+
+func (t *table) column(name string) *tableColumn {
+	for i := range t.columns {
+		if t.columns[i].name == name {
+			return &t.columns[i]
+		}
+	}
+	return nil
+}
+
+// inspect reads what a table is like; nil if there is none.
+func inspect(ctx context.Context, q *session, database, name string) (*table, error) {
+	t := &table{database: database, name: name}
+	if t.database == "" {
+		if err := q.rows(ctx, "SELECT currentDatabase()", func(scan func(...any) error) error { return scan(&t.database) }); err != nil {
+			return nil, fmt.Errorf("find the user's database: %w", err)
+		}
+	}
+	here := "database = " + literal(t.database) + " AND "
+	found := false
+	err := q.rows(ctx, "SELECT engine, engine_full, partition_key != '', toUInt64(length(dependencies_table)) FROM system.tables WHERE "+here+"name = "+literal(name),
+		func(scan func(...any) error) error {
+			found = true
+			var views uint64
+			err := scan(&t.engine, &t.full, &t.partitioned, &views)
+			t.dependents = int(views)
+			return err
+		})
+	if err != nil || !found {
+		return nil, err
+	}
+	err = q.rows(ctx, "SELECT name, type, default_kind FROM system.columns WHERE "+here+"table = "+literal(name)+" ORDER BY position",
+		func(scan func(...any) error) error {
+			var c tableColumn
+			if err := scan(&c.name, &c.text, &c.defaults); err != nil {
+				return err
+			}
+			c.typ, c.typErr = native.ParseType(c.text)
+			t.columns = append(t.columns, c)
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", t.path(), err)
+	}
+	if len(t.columns) == 0 {
+		return nil, sink.Permanent(fmt.Errorf("no column of %s is to be seen: the user needs SHOW COLUMNS on it, which INSERT and SELECT bring with them", t.path()))
+	}
+	return t, t.readWindow(ctx, q)
+}
+
+// readWindow finds how much the table remembers: what its own settings say, or
+// the server's.
+func (t *table) readWindow(ctx context.Context, q *session) error {
+	if !t.mergeTree() {
+		return nil
+	}
+	parts, seconds := "non_replicated_deduplication_window", ""
+	if t.replicated() {
+		parts, seconds = "replicated_deduplication_window", "replicated_deduplication_window_seconds"
+	}
+	var err error
+	if t.window, err = t.setting(ctx, q, parts); err == nil && seconds != "" {
+		t.seconds, err = t.setting(ctx, q, seconds)
+	}
+	return err
+}
+
+func (t *table) setting(ctx context.Context, q *session, name string) (int, error) {
+	if m := regexp.MustCompile(`\b` + name + ` = (\d+)`).FindStringSubmatch(t.full); m != nil {
+		return strconv.Atoi(m[1])
+	}
+	n := 0
+	err := q.rows(ctx, "SELECT value FROM system.merge_tree_settings WHERE name = "+literal(name), func(scan func(...any) error) error {
+		var text string
+		if err := scan(&text); err != nil {
+			return err
+		}
+		var err error
+		n, err = strconv.Atoi(text)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read the server's %s: %w", name, err)
+	}
+	return n, nil
+}
