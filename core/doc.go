@@ -16,6 +16,7 @@
 //	plan      where, fields, casts, aggregate       record
 //	ledger    positions and intents in the group    record
 //	telemetry what is counted, and shown            –
+//	settle    what a person decides about a stop    record, sink, ledger, source
 //	lane      the commit protocol and its loop      record, sink, plan, ledger, telemetry
 //	pipeline  assembles a stream; rebalances        all of the above
 //
@@ -61,7 +62,7 @@
 //	I3   A pending cut is repeated, with the same bounds and dead set, before any other.
 //	I4   The rows of a cut are a function of bytes, plan, and the cut with its dead set.
 //	I5   No position passes what its sink has.
-//	I6   read = committed + filtered + dead.
+//	I6   read = committed + filtered + dead + skipped.
 //	I7   A plugin never sleeps, retries, logs an error it returns, or keeps a chunk's memory.
 //	I8   Every held byte is charged to the budget.
 //	I9   Run returns only when nothing that it started is running.

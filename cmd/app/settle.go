@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/settle"
 	"github.com/sluicekit/sluice/core/sink"
@@ -167,13 +168,13 @@ type view struct {
 }
 
 func (s *settler) views(ctx context.Context) (out []view, closeAll func(), err error) {
-	var clusters []*source.Cluster
+	var ends []func()
 	closeAll = func() {
 		for _, v := range out {
 			v.Close()
 		}
-		for _, c := range clusters {
-			c.Close()
+		for _, end := range ends {
+			end()
 		}
 	}
 	for i := range s.config.Streams {
@@ -181,22 +182,53 @@ func (s *settler) views(ctx context.Context) (out []view, closeAll func(), err e
 		if s.stream != "" && stream.Name != s.stream {
 			continue
 		}
-		o, err := stream.Kafka.Cluster()
+		store, end, err := openStore(stream)
 		if err != nil {
 			return out, closeAll, fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
-		cluster, err := source.Open(o)
-		if err != nil {
-			return out, closeAll, fmt.Errorf("stream %s: %w", stream.Name, err)
-		}
-		clusters = append(clusters, cluster)
-		v, err := settle.Read(ctx, settle.Options{Store: cluster, Group: stream.Kafka.Group, Topics: stream.Kafka.Topics, Slots: stream.Slots, Sinks: s.sinks(stream)})
+		ends = append(ends, end)
+		v, err := settle.Read(ctx, settle.Options{Store: store, Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
 		if err != nil {
 			return out, closeAll, fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
 		out = append(out, view{v, stream})
 	}
 	return out, closeAll, nil
+}
+
+// openStore opens where a stream's progress is kept.
+func openStore(stream *config.Stream) (settle.Store, func(), error) {
+	if stream.Files != nil {
+		files, err := folder.Open(stream.Folder())
+		if err != nil {
+			return nil, nil, err
+		}
+		return folder.Settling{Source: files}, func() { files.Close() }, nil //nolint:errcheck // what was stored is on the disk already
+	}
+	o, err := stream.Kafka.Cluster()
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := source.Open(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cluster, cluster.Close, nil
+}
+
+// A stream of files is its own topic, and its state folder its group.
+func topicsOf(s *config.Stream) []string {
+	if s.Files != nil {
+		return []string{s.Name}
+	}
+	return s.Kafka.Topics
+}
+
+func groupOf(s *config.Stream) string {
+	if s.Files != nil {
+		return s.Name
+	}
+	return s.Kafka.Group
 }
 
 // sinks of a stream, as settle needs them.

@@ -548,3 +548,37 @@ func TestSettleSlots(t *testing.T) {
 		m.check(fmt.Sprintf("with %d slots", slots), once)
 	}
 }
+
+// A stream of files is settled as one of Kafka is; its lock keeps others away.
+func TestSettleAStreamOfFiles(t *testing.T) {
+	folder(t, map[string]string{"in.jsonl": strings.Repeat(`{"payload":{"n":1}}`+"\n", 10), "files.yaml": `
+streams:
+  lines:
+    files: {paths: in.jsonl, state: state}
+    format: json
+    envelope: {id: "-", time: "-", type: "-", server: "-"}
+    types: {payload.n: int}
+connections:
+  local: {sqlite: {file: mill.db}}
+---
+sink: table
+from: lines
+fields: {n: payload.n}
+sqlite: {connection: local, table: t, create: true}
+`})
+	sluice(t, "run", "-c", "files.yaml").want(t, 0, "", "carrying")
+	r := sluice(t, "settle", "-c", "files.yaml")
+	r.want(t, 0, "lines[0]  [0,200)    table@local  200       -        200", "")
+	sluice(t, "settle", "-c", "files.yaml", "--yes", "--start-at", "table@local=100").want(t, 1, "doubled: lines[0] [100,200) was written", "refused")
+	sluice(t, "settle", "-c", "files.yaml", "--yes", "--start-at", "table@local=100", "--insist").want(t, 0, "done: 2 changes", "")
+	sluice(t, "run", "-c", "files.yaml").want(t, 0, "", "carrying")
+	db, err := sql.Open("sqlite", "mill.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	n := 0
+	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 15 {
+		t.Errorf("got %d rows, want 15 (%v)", n, err)
+	}
+}

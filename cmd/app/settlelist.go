@@ -91,7 +91,7 @@ func (s *settler) list(ctx context.Context, views []view) error {
 }
 
 func reportOf(v view) settleReport {
-	r := settleReport{Stream: v.stream.Name, Group: v.stream.Kafka.Group, Members: []memberReport{}, Slots: []slotReport{}}
+	r := settleReport{Stream: v.stream.Name, Group: groupOf(v.stream), Members: []memberReport{}, Slots: []slotReport{}}
 	for _, m := range v.Members {
 		r.Members = append(r.Members, memberReport{m.ID, m.Instance, m.Client, m.Host})
 	}

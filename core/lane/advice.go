@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/core/telemetry"
 )
 
@@ -58,7 +59,10 @@ func (l *Lane) advice(r Reason) string {
 	case Gap:
 		return "they were deleted by retention or by hand; on_gap: skip_and_record goes on without them, now and later; to do so once, " + stopFirst + l.startAt("earliest")
 	case Truncated:
-		return "restore the topic, or " + stopFirst + l.startAt("latest") + " goes on with what comes from now on (a sink with a new name begins anew instead; sluice settle says what either means)"
+		if l.c.Delivery == sink.Replay {
+			return "restore the topic, or give the sink a new name, which begins anew; " + stopFirst + l.startAt("latest") + " --insist goes on with what comes from now on, where a batch can be taken for one that was written before"
+		}
+		return "restore the topic, or " + stopFirst + l.startAt("latest") + " goes on with what comes from now on"
 	case TooLong:
 		return "the group's record would not fit into the metadata of an offset commit; drop the entries of sinks that were removed (sluice settle shows them, sluice settle --forget SINK@CONN drops one), or run fewer sinks in this group"
 	case Unreadable:

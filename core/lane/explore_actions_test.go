@@ -71,6 +71,10 @@ const (
 	actEmpty
 	actWindow
 	actCut // a writer meets a destination that was restored
+	actRecreateShort
+	actForget
+	actKeep
+	actStartAt
 	nActions
 )
 
@@ -88,6 +92,7 @@ var actionNames = [nActions]string{
 	"the topic is re-created", "the topic is re-created and its records are gone", "retention takes records", "the log is truncated",
 	"the slot grows", "the destination is backed up", "the destination is restored", "the destination loses its rows",
 	"the destination forgets settled cuts", "the writer's connection is gone",
+	"the topic is re-created, shorter", "settle --forget", "settle --keep", "settle --start-at",
 }
 
 // emit takes a successor. fair: what happens next if nothing goes wrong. who
@@ -207,14 +212,15 @@ func (x *explorer) join(w *world, m int, out emit) {
 // start makes a lane, as the pipeline does with what the ledger loaded.
 func (x *explorer) start(w *world, m, k int) {
 	g, mem := &w.group, &w.members[m]
-	s := lane.State{Delivery: x.sinks[k].delivery, Plan: fingerprint(mem.plan), Letters: !x.sinks[k].stops}
+	s := lane.State{Delivery: x.sinks[k].delivery, Plan: fingerprint(mem.plan), Letters: !x.sinks[k].stops,
+		SkipGaps: x.sinks[k].skips, NewTopic: x.sinks[k].renews}
 	e := lane.Event{Kind: lane.Loaded, Record: lane.Present}
 	switch {
 	case g.damaged:
 		e.Record = lane.Damaged
 	case !mem.memory.present:
 		e.Record = g.missing
-	case mem.memory.incarnation != g.incarnation:
+	case mem.memory.entries[k] != 0 && mem.memory.of[k] != g.incarnation, mem.memory.entries[k] == 0 && mem.memory.incarnation != g.incarnation:
 		e.Record = lane.Replaced
 	}
 	if mem.memory.present {
@@ -309,7 +315,7 @@ func (x *explorer) merged(w *world, mem *member) rec {
 	for k := range x.sinks {
 		for _, id := range []uint16{mem.notes[k], mem.puts[k]} {
 			if id != 0 {
-				r.entries[k] = id
+				r.entries[k], r.of[k], r.incarnation = id, w.group.incarnation, w.group.incarnation
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func (x *explorer) guard(w *world, m, k int, s lane.State, f lane.Effect) {
 		if !f.Fixed && replay && l.risky && stored.Pending {
 			x.fault("a new cut is begun while one that may have been committed is pending (I3)")
 		}
-		if mem.memory.present && mem.memory.incarnation != w.group.incarnation || w.dests[k].foreign {
+		if mem.memory.present && mem.memory.of[k] != w.group.incarnation || w.dests[k].foreign && !x.sinks[k].renews && !w.dests[k].decided {
 			x.fault("records of another incarnation are read as if they went on from the old ones")
 		}
 		if !f.Fixed && !stored.Position.Known() {
@@ -106,13 +106,13 @@ func (x *explorer) justified(w *world, m, k int, stored lane.Entry, r lane.Reaso
 	spent := func(f fault) bool { return g.left[f] < x.budget[f] }
 	switch r {
 	case lane.LostRecord:
-		return spent(loseFault) || x.sinks[k].noMark
+		return spent(loseFault) || spent(settleFault) || x.sinks[k].noMark
 	case lane.DamagedRecord:
 		return g.damaged
 	case lane.OtherIncarnation:
-		return g.incarnation > 0
+		return g.incarnation > 0 && !w.dests[k].decided && !x.sinks[k].renews
 	case lane.RowsGone:
-		return spent(emptyFault) || spent(restoreFault)
+		return (spent(emptyFault) || spent(restoreFault)) && !w.dests[k].kept
 	case lane.PlanChanged:
 		return spent(planFault) && stored.Plan != fingerprint(w.members[m].plan)
 	case lane.Undecidable:
@@ -123,7 +123,7 @@ func (x *explorer) justified(w *world, m, k int, stored lane.Entry, r lane.Reaso
 	case lane.BadRecord:
 		return x.sinks[k].stops
 	case lane.Gap:
-		return g.logStart > 0
+		return g.logStart > 0 && !x.sinks[k].skips
 	case lane.Truncated:
 		return spent(truncateFault)
 	case lane.TooLong:
@@ -136,7 +136,7 @@ func (x *explorer) justified(w *world, m, k int, stored lane.Entry, r lane.Reaso
 // dead letters.
 func (x *explorer) covered(w *world, k int) uint8 {
 	d := &w.dests[k]
-	mask := d.once | d.letters
+	mask := d.once | d.letters | d.skipped
 	for b := range x.parts * x.offsets {
 		if x.kinds[0][b] == filtered || w.group.plan == 1 && x.kinds[1][b] == filtered {
 			mask |= 1 << b
@@ -168,6 +168,9 @@ func (x *explorer) check(w *world) string {
 			}
 		}
 		e := x.entries.list[w.group.stored.entries[k]]
+		if w.group.stored.of[k] != w.group.incarnation {
+			continue // it counts what is gone
+		}
 		if miss := x.below(e.Position) &^ covered; miss != 0 && w.group.stored.present {
 			return "missing below the ledger's position: " + x.listed(miss)
 		}

@@ -26,6 +26,8 @@ func (x *explorer) found(w *world, m, k int) lane.Found {
 	case d.once != 0:
 		f.State = sink.Has
 		f.High = x.marks(d.once, parts)
+	case d.foreign:
+		f.State = sink.Has
 	}
 	return f
 }

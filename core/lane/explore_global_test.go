@@ -105,30 +105,23 @@ func (x *explorer) quiet(w *world) bool {
 func (x *explorer) losses(w *world, out emit) {
 	for _, how := range []struct {
 		a       action
-		f       fault
 		missing lane.RecordState
-	}{{actLoseAll, loseFault, lane.Fresh}, {actLoseSlot, loseFault, lane.Lost},
-		{actRecreate, recreateFault, lane.Fresh}, {actRecreateBare, recreateFault, lane.Fresh}} {
-		c, ok := try(w, how.f)
+	}{{actLoseAll, lane.Fresh}, {actLoseSlot, lane.Lost}} {
+		c, ok := try(w, loseFault)
 		if !ok || !w.group.stored.present {
 			continue
 		}
-		g := &c.group
-		g.live = false
-		if how.a != actRecreate {
-			g.stored, g.missing = rec{}, how.missing
-		}
-		if how.f == recreateFault {
-			g.incarnation++
-		}
+		c.group.live, c.group.stored, c.group.missing = false, rec{}, how.missing
 		for k := range x.sinks {
-			d := &c.dests[k]
-			d.excused |= d.letters
-			if how.f == recreateFault {
-				d.foreign, d.names = d.once != 0 || d.row, [maxNames]applied{}
-			}
+			c.dests[k].excused |= c.dests[k].letters
 		}
 		out(how.a, false, &c)
+	}
+	for _, a := range []action{actRecreate, actRecreateBare, actRecreateShort} {
+		if c, ok := try(w, recreateFault); ok && w.group.stored.present {
+			x.recreate(&c, a)
+			out(a, false, &c)
+		}
 	}
 	if c, ok := try(w, damageFault); ok && w.group.stored.present {
 		c.group.live, c.group.damaged = false, true
@@ -142,8 +135,29 @@ func (x *explorer) losses(w *world, out emit) {
 		c.group.live = false
 		d := &c.dests[k]
 		e := x.entries.list[c.group.stored.entries[k]]
-		*d = dest{letters: d.letters, excused: d.excused | d.letters, gone: e.Wrote}
+		*d = dest{letters: d.letters, excused: d.excused | d.letters, gone: e.Wrote, skipped: d.skipped}
 		out(actEmpty, false, &c)
+	}
+	x.settles(w, out)
+}
+
+// recreate makes the topic another one: its records are others, and what the
+// destinations hold of the old ones are traces. Kafka deletes a group's offsets
+// with the topic; a member that still ran may have written some since.
+func (x *explorer) recreate(c *world, a action) {
+	g := &c.group
+	g.live = false
+	if a != actRecreate {
+		g.stored, g.missing = rec{}, lane.Fresh
+	}
+	g.incarnation++
+	g.logStart, g.logEnd = 0, uint8(x.offsets)
+	if a == actRecreateShort {
+		g.logEnd = 1
+	}
+	for k := range x.sinks {
+		d := &c.dests[k]
+		*d = dest{foreign: d.foreign || d.once != 0 || d.row}
 	}
 }
 

@@ -17,6 +17,7 @@ func (x *explorer) deliver(w *world, m, k int, e lane.Event) {
 	s, effects := x.step(before, e)
 	x.tell(w, m, k, e, effects)
 	x.ghost(l, before, e)
+	x.record(&w.dests[k], w, before, s, e)
 	l.state = x.states.short(s)
 	if e.Kind != lane.Revoke && before.Phase != lane.Stopped {
 		l.ask = 0
@@ -36,7 +37,39 @@ func (x *explorer) ghost(l *slotLane, before lane.State, e lane.Event) {
 		l.risky = l.risky || !e.Failure.Refused && e.Failure.Rows == ""
 	case e.Kind == lane.Resumed && e.Outcome == sink.Never:
 		l.risky = false
+	case e.Kind == lane.Saved && before.Phase == lane.Opening:
+		l.risky = false // what was pending was given up, or there was nothing
 	}
+}
+
+// record notes what the log says to be left out, and that it may be.
+func (x *explorer) record(d *dest, w *world, before, s lane.State, e lane.Event) {
+	if e.Kind != lane.Halted || e.Reason != lane.Gap || !before.SkipGaps || s.Phase == lane.Stopped || s.Phase == lane.Over {
+		return
+	}
+	past := s.Position
+	if s.Open {
+		past = s.Cut.Next.Or(past)
+	}
+	out := x.below(past) &^ x.below(before.Position)
+	allowed := x.gone(w)
+	if before.Open && before.Unknown {
+		allowed |= x.bits(before.Cut) // it cannot be repeated
+	}
+	if out&^allowed != 0 {
+		x.fault("records are left out that are there: %s", x.listed(out&^allowed))
+	}
+	d.skipped |= out
+}
+
+// gone is the mask of records that the log does not have any more.
+func (x *explorer) gone(w *world) (mask uint8) {
+	for p := range x.parts {
+		for o := range int(w.group.logStart) {
+			mask |= 1 << (p*x.offsets + o)
+		}
+	}
+	return mask
 }
 
 // act performs an effect. Those with an answer are kept, for perform.
@@ -156,17 +189,20 @@ func (x *explorer) letters(w *world, m, k int, f lane.Effect, out emit) {
 	l := w.members[m].lanes[k]
 	bad := l.bad
 	if !l.read {
-		if x.gap(w, f.Cut) {
+		if x.gap(w, f.Cut) && !x.sinks[k].skips {
 			c := *w
 			x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: lane.Gap})
 			out(actLettersHalt, true, &c)
 			return
 		}
-		bad = x.deadBits(f.Cut.Dead) | x.bits(f.Cut)&x.kind(w, m, badBytes)
+		bad = x.deadBits(f.Cut.Dead) | x.bits(f.Cut)&x.kind(w, m, badBytes)&^x.gone(w)
 	}
 	e := lane.Event{Kind: lane.LettersWritten}
-	e.Cut.Rows = !l.read && x.bits(f.Cut)&^bad&^x.kind(w, m, filtered) != 0
+	e.Cut.Rows = !l.read && x.bits(f.Cut)&^x.gone(w)&^bad&^x.kind(w, m, filtered) != 0
 	c := *w
+	if !l.read {
+		c.dests[k].skipped |= x.bits(f.Cut) & x.gone(w) & x.kind(w, m, badBytes) // said to be missing, maybe
+	}
 	if bad != 0 && x.sinks[k].stops {
 		x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: lane.BadRecord})
 		out(actLettersHalt, true, &c)

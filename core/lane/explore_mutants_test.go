@@ -3,6 +3,7 @@
 package lane_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,7 +47,7 @@ func ask(effects []lane.Effect, kind lane.EffectKind) *lane.Effect {
 func soft(c *config) { c.softWriter = true }
 
 func mutants() []mutant {
-	return append(append(ledgerMutants(), repeatMutants()...), append(recordMutants(), atomicMutants()...)...)
+	return slices.Concat(ledgerMutants(), repeatMutants(), recordMutants(), atomicMutants(), wayMutants(), settleMutants())
 }
 
 // ledgerMutants break the rules of intents and of the ledger's writer.
@@ -313,6 +314,77 @@ func atomicMutants() []mutant {
 				}
 				return effects
 			})},
+	}
+}
+
+// wayMutants break the rules of the ways on that the YAML allows.
+func wayMutants() []mutant {
+	const A, R = sink.Atomic, sink.Replay
+	gap := func(change func(s *lane.State, e *lane.Event)) step {
+		return before(func(s *lane.State, e *lane.Event) {
+			if e.Kind == lane.Halted && e.Reason == lane.Gap {
+				change(s, e)
+			}
+		})
+	}
+	return []mutant{
+		{"skip a gap that may not be", small("", R, times(retainFault, 1)), gap(func(s *lane.State, _ *lane.Event) { s.SkipGaps = true })},
+		{"skip more than is gone", small("", R, skips, times(retainFault, 1)), gap(func(_ *lane.State, e *lane.Event) {
+			e.Cut.Next = lane.Vec(e.Cut.Next.At(0) + 1)
+		})},
+		{"go on within a pending batch that is gone in part", small("", R, skips, times(retainFault, 1)), gap(func(s *lane.State, _ *lane.Event) { s.Unknown = false })},
+		{"give up a refused batch", small("", R, skips, half, times(retainFault, 1), times(silentFault, 1)), gap(func(s *lane.State, _ *lane.Event) { s.Unknown = s.Open })},
+		{"keep the rows of a batch that is given up", small("", R, skips, parts(2, 1), times(retainFault, 1), times(silentFault, 1), generations(2)),
+			after(func(_ lane.State, e lane.Event, s *lane.State, effects []lane.Effect) []lane.Effect {
+				if e.Kind == lane.Halted && e.Reason == lane.Gap && s.Phase == lane.Claiming {
+					s.Phase, s.Unsaved = lane.Reading, false
+					return []lane.Effect{{Kind: lane.Read, Cut: lane.Cut{First: s.Position}}}
+				}
+				return effects
+			})},
+		{"atomic: skip in memory only", small("", A, skips, times(retainFault, 2), offsets(3, 2), times(killFault, 0), generations(2)), after(func(was lane.State, e lane.Event, s *lane.State, effects []lane.Effect) []lane.Effect {
+			if e.Kind == lane.Halted && e.Reason == lane.Gap && s.Phase == lane.Staging {
+				past := s.Cut.Next
+				*s = was
+				s.Position = past
+				return []lane.Effect{{Kind: lane.Read, Cut: lane.Cut{First: past, Dead: s.Judged}}}
+			}
+			return effects
+		})},
+		{"new topic: go on from the old position", small("", R, renews, times(recreateFault, 1)), before(func(_ *lane.State, e *lane.Event) {
+			if e.Kind == lane.Loaded && e.Record == lane.Replaced {
+				e.Record = lane.Present
+			}
+		})},
+		{"new topic: repeat what was pending", small("", R, renews, times(recreateFault, 1), offsets(3, 2)),
+			after(func(_ lane.State, e lane.Event, s *lane.State, effects []lane.Effect) []lane.Effect {
+				if e.Kind == lane.Loaded && e.Record == lane.Replaced && e.Entry.Pending {
+					s.Cut, s.Open, s.Stored, s.Unknown, s.Entered = e.Entry.Cut, true, true, true, true
+					s.Position, s.Cut.First = e.Entry.Position, e.Entry.Position
+				}
+				return effects
+			})},
+		{"new topic: without a decision", small("", R, times(recreateFault, 1)), before(func(s *lane.State, e *lane.Event) {
+			s.NewTopic = true
+		})},
+		{"new topic: no marks are no traces, also of this one", small("", R, renews, noMark, times(recreateFault, 1), times(loseFault, 1)), before(func(s *lane.State, e *lane.Event) {
+			if e.Kind == lane.Claimed && !s.Entered && e.Found.State == sink.NoMark {
+				e.Found.State = sink.Empty
+			}
+		})},
+	}
+}
+
+// settleMutants are decisions that settle refuses, or carries out by half.
+func settleMutants() []mutant {
+	const A, R = sink.Atomic, sink.Replay
+	by := func(how careless, c config) config { c.careless = how; return c }
+	return []mutant{
+		{"settle: start anywhere", by(insisting, small("", R, times(settleFault, 1))), lane.Step},
+		{"settle: atomic: start anywhere", by(insisting, small("", A, times(settleFault, 1))), lane.Step},
+		{"settle: drop a pending batch", by(forgetful, small("", R, noMark, times(settleFault, 1))), lane.Step},
+		{"settle: keep, and not the rows", by(keepsWriting, small("", R, times(settleFault, 1), times(emptyFault, 1))), lane.Step},
+		{"settle: a decision that is not written down", by(undecided, small("", R, times(settleFault, 1), times(recreateFault, 1))), lane.Step},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func (x *explorer) read(w *world, m, k int, f lane.Effect, out emit) {
 	if reason := x.outOfLog(w, f); reason != lane.NoReason {
 		c := *w
-		x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: reason})
+		x.deliver(&c, m, k, lane.Event{Kind: lane.Halted, Reason: reason, Cut: lane.Cut{Next: x.behind(w, f)}})
 		out(actReadHalt, true, &c)
 		return
 	}
@@ -44,6 +44,17 @@ func (x *explorer) outOfLog(w *world, f lane.Effect) lane.Reason {
 		}
 	}
 	return lane.NoReason
+}
+
+// behind is where a gap ends.
+func (x *explorer) behind(w *world, f lane.Effect) lane.Vector {
+	at := f.Cut.First.Offsets()
+	for p := range at {
+		if !f.Fixed || p < f.Cut.Next.Len() {
+			at[p] = max(at[p], int64(w.group.logStart))
+		}
+	}
+	return lane.Vec(at...)
 }
 
 func (x *explorer) gap(w *world, c lane.Cut) bool {

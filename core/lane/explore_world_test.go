@@ -57,6 +57,7 @@ const (
 	restoreFault
 	emptyFault  // the destination loses all rows
 	windowFault // the destination forgets the names of settled cuts
+	settleFault // a person decides: sluice settle
 	nFaults
 )
 
@@ -66,6 +67,8 @@ type sinkConf struct {
 	resumes  bool
 	noMark   bool // the destination keeps no marks
 	stops    bool // on_bad_record: stop
+	skips    bool // on_gap: skip_and_record
+	renews   bool // on_topic_reset: new_incarnation
 }
 
 // config is one world.
@@ -86,7 +89,8 @@ type config struct {
 	latest     bool // after a loss, a new start is the end of the log
 	outcomes   bool // check what comes out only, and not how
 
-	softWriter bool // mutants only: an unanswered ledger write does not end the writer
+	softWriter bool     // mutants only: an unanswered ledger write does not end the writer
+	careless   careless // mutants only: a person decides as settle would not let them
 }
 
 // rec is a slot's record in the ledger.
@@ -94,6 +98,7 @@ type rec struct {
 	present     bool
 	incarnation uint8
 	entries     [maxSinks]uint16
+	of          [maxSinks]uint8 // the incarnation of each entry
 }
 
 // slotLane is a lane and what its writer and its loop hold.
@@ -205,7 +210,10 @@ type dest struct {
 	letters uint8
 	excused uint8 // letters of before a decision or loss that makes them void
 	gone    bool  // its rows were lost while the ledger said that there were some
-	foreign bool  // what it holds is of another incarnation
+	foreign bool  // it has traces of another incarnation
+	decided bool  // somebody has decided that the sink goes on in this one
+	kept    bool  // somebody has decided that it goes on without its rows
+	skipped uint8 // records that are known to be left out: logged, or said to a person
 }
 
 // world is one state of the search.

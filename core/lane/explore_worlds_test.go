@@ -63,6 +63,10 @@ func resumes(c *config) { c.sinks[0].resumes = true }
 
 func stops(c *config) { c.sinks[0].stops = true }
 
+func skips(c *config) { c.sinks[0].skips = true }
+
+func renews(c *config) { c.sinks[0].renews = true }
+
 func noMark(c *config) { c.sinks[0].noMark, c.entered = true, true }
 
 func latest(c *config) { c.latest = true }
@@ -99,6 +103,26 @@ func worlds() []config {
 		small("re-created topic", R, times(recreateFault, 1)),
 		small("rows gone", R, times(emptyFault, 1)),
 		small("retention", R, times(retainFault, 2), records(good, badBytes), generations(2)),
+		small("retention, skipped", R, skips, times(retainFault, 2), records(good, badBytes), generations(2)),
+		small("retention, skipped, poison", R, skips, half, times(retainFault, 2), times(refuseFault, 1), records(good, refusable), generations(2)),
+		small("retention, skipped, two partitions", R, skips, parts(2, 1), times(retainFault, 1), generations(2)),
+		small("atomic, retention, skipped", A, skips, times(retainFault, 2), records(badBytes, good), generations(2)),
+		small("resume, retention, skipped", R, resumes, skips, times(retainFault, 2), records(badBytes, good), generations(2)),
+		small("re-created, goes on", R, renews, times(recreateFault, 1)),
+		small("re-created, goes on, three records", R, renews, times(recreateFault, 1), offsets(3, 2), generations(2)),
+		small("re-created, goes on, no marks", R, renews, noMark, times(recreateFault, 1)),
+		small("atomic, re-created, goes on", A, renews, times(recreateFault, 1)),
+		small("re-created, one of two goes on", R, renews, second(A), times(recreateFault, 1), offsets(1, 1), generations(2)),
+		small("settle", R, times(settleFault, 1), times(retainFault, 1), records(good, badBytes)),
+		small("settle, lost record", R, times(settleFault, 1), times(loseFault, 1), latest),
+		small("settle, rows gone", R, times(settleFault, 1), times(emptyFault, 1)),
+		small("settle, damaged", R, times(settleFault, 1), times(damageFault, 1)),
+		small("settle, re-created", R, times(settleFault, 1), times(recreateFault, 1)),
+		small("settle, no marks", R, times(settleFault, 1), times(loseFault, 1), noMark),
+		small("atomic, settle", A, times(settleFault, 1), times(retainFault, 1), records(badBytes, good), generations(2)),
+		small("atomic, settle, restored", A, times(settleFault, 1), times(backupFault, 1), times(restoreFault, 1), generations(2)),
+		small("atomic, settle, rows gone", A, times(settleFault, 1), times(emptyFault, 1)),
+		small("atomic, settle, re-created", A, times(settleFault, 1), times(recreateFault, 1)),
 		small("truncation", R, times(truncateFault, 1)),
 		small("two partitions", R, parts(2, 1)),
 		small("growth", R, parts(2, 1), times(growFault, 1)),

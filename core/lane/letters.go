@@ -23,7 +23,7 @@ func (l *Lane) letters(ctx context.Context, c Cut) Event {
 			var gap *GapError
 			if errors.As(err, &gap) {
 				l.cause = err
-				return Event{Kind: Halted, Reason: Gap, Cut: Cut{Next: l.behind(c.First, gap)}}
+				return Event{Kind: Halted, Reason: Gap}
 			}
 			var bad *UnreadableError
 			if errors.As(err, &bad) {
@@ -82,13 +82,18 @@ func (l *Lane) survey(ctx context.Context, c Cut) error {
 	at, until := c.First.Offsets()[:c.Next.Len()], c.Next.Offsets()
 	for left := true; left; {
 		chunk, err := l.c.Feed.Next(ctx, at, until)
-		if err != nil {
+		var gap *GapError
+		switch {
+		case l.c.SkipGaps && errors.As(err, &gap):
+			l.surveyGap(gap, c, at, until)
+		case err != nil:
 			return err
-		}
-		err = l.surveyChunk(chunk, c, at, until)
-		chunk.Release()
-		if err != nil {
-			return err
+		default:
+			err = l.surveyChunk(chunk, c, at, until)
+			chunk.Release()
+			if err != nil {
+				return err
+			}
 		}
 		left = false
 		for i := range at {
@@ -97,6 +102,21 @@ func (l *Lane) survey(ctx context.Context, c Cut) error {
 	}
 	t.at = until
 	return nil
+}
+
+// surveyGap leaves out what of a committed cut is gone: its rows are in, and
+// which of its records had letters cannot be found out any more, except for
+// those that are listed.
+func (l *Lane) surveyGap(gap *GapError, c Cut, at, until []int64) {
+	i := int(gap.Partition - l.c.Claim.Partition)
+	first, next := at[i], min(max(gap.Next, at[i]), until[i])
+	for _, o := range c.Dead.of(i) {
+		if o >= first && o < next {
+			l.cut.bad.add(i, record.Bad{Offset: o, Reason: l.cut.reasonOf(gap.Partition, o, "")})
+		}
+	}
+	at[i] = next
+	l.c.Log.Warn("gap: dead letters may be missing, of a batch that was committed and whose records are gone", "batch", l.toCut(c).String(), "detail", gap)
 }
 
 func (l *Lane) surveyChunk(c *Chunk, cut Cut, at, until []int64) error {

@@ -33,7 +33,7 @@ func (l *Lane) observe(before State, e Event) {
 			l.skipped = 0 // the destination's row has not moved: the gap is met again
 		}
 	case Halted:
-		if e.Reason == Gap && l.state.SkipGaps && l.state.Phase != Stopped && l.state.Phase != Over {
+		if e.Reason == Gap && before.SkipGaps && l.state.Phase != Stopped && l.state.Phase != Over {
 			l.skipping(before)
 		}
 	case Saved:
@@ -48,10 +48,6 @@ func (l *Lane) observe(before State, e Event) {
 func (l *Lane) skipping(before State) {
 	cause := l.cause
 	l.cause = nil
-	if before.Phase == Lettering {
-		l.c.Log.Warn("gap: dead letters of a batch may be missing, since its records are gone", "batch", l.toCut(before.Cut).String(), "detail", cause)
-		return
-	}
 	past := l.state.Position
 	if l.state.Open {
 		past = l.state.Cut.Next

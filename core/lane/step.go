@@ -23,7 +23,7 @@ func Step(s State, e Event) (State, []Effect) {
 	case LedgerFull:
 		return stop(s, TooLong)
 	case Halted:
-		if e.Reason == Gap && s.SkipGaps {
+		if e.Reason == Gap && s.SkipGaps && s.Phase == Reading {
 			return skip(s, e.Cut.Next)
 		}
 		return halted(s, e.Reason)
@@ -346,11 +346,6 @@ func halted(s State, r Reason) (State, []Effect) {
 // skip moves past records that are gone. past is where the gap ends, and for
 // all other partitions where the reading began.
 func skip(s State, past Vector) (State, []Effect) {
-	if s.Phase == Lettering {
-		// The rows are in. Which of the records that are gone had letters nobody
-		// can find out any more.
-		return settle(s)
-	}
 	if !s.Open && s.Delivery == sink.Atomic {
 		// The destination's row is the position: a batch without rows moves it.
 		s.Cut, s.Open = Cut{First: s.Position, Next: past}, true

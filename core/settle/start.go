@@ -241,23 +241,21 @@ func (p *Plan) inDoubtAt(s *Slot, e *ledger.Entry, next []int64) {
 
 // consequence says what is lost or doubled by going from one offset to another.
 func (p *Plan) consequence(s *Slot, k *Sink, i int, have, next int64) {
-	switch {
-	case have < 0 && next > s.Start[i]:
+	if have < 0 && next > s.Start[i] {
 		p.note("%s is left out", s.span(i, s.Start[i], next))
-	case have < 0:
-	case next > have:
-		if gone := min(next, s.Start[i]); gone > have {
-			p.note("%s is gone from the topic and is not written", s.span(i, have, gone))
-		}
-		if from := max(have, s.Start[i]); next > from {
-			p.harm("lost: %s is in the topic and is not written", s.span(i, from, next))
-		}
-	case next < have:
-		if again := min(have, s.End[i]); again > next {
-			p.harm("doubled: %s was written and is written again", s.span(i, next, again))
-		}
-		if have > s.End[i] && k != nil && k.Delivery == sink.Replay {
-			p.harm("lost: the topic ends at %d, and %s was written before: new records get the same offsets, and a batch with the bounds of one that was written is taken for it; a sink with a new name has no such past", s.End[i], s.span(i, s.End[i], have))
-		}
+	}
+	e := Compare(have, next, s.Start[i], s.End[i])
+	if e.Gone.Next > 0 {
+		p.note("%s is gone from the topic and is not written", s.span(i, e.Gone.First, e.Gone.Next))
+	}
+	if e.Lost.Next > 0 {
+		p.harm("lost: %s is in the topic and is not written", s.span(i, e.Lost.First, e.Lost.Next))
+	}
+	if e.Doubled.Next > 0 {
+		p.harm("doubled: %s was written and is written again", s.span(i, e.Doubled.First, e.Doubled.Next))
+	}
+	if e.Reused.Next > 0 && k != nil && k.Delivery == sink.Replay {
+		p.harm("lost: the topic ends at %d, and %s was written before: new records get the same offsets, and a batch with the bounds of one that was written is taken for it; a sink with a new name has no such past",
+			s.End[i], s.span(i, e.Reused.First, e.Reused.Next))
 	}
 }
