@@ -80,6 +80,6 @@
 //
 // A Decoder copies what it keeps: the value may be reused when Append returns.
 // It keeps scratch memory and is used by one goroutine at a time; a Stream may
-// be shared. The package starts no goroutines; Append calls the registry when
-// it meets an id for the first time.
+// be shared. Append calls the registry when it meets an id for the first time;
+// only Foresee starts goroutines, a few that ask at once, and waits for them.
 package decode

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,11 +41,16 @@ type schemas struct {
 	grace    time.Duration
 	clock    func() time.Time
 
-	mu     sync.Mutex
-	ids    map[uint32]*known
-	asking map[uint32]chan struct{} // closed when the answer is there
-	used   uint64
+	mu      sync.Mutex
+	ids     map[uint32]*known
+	unknown map[uint32]*known        // that the registry does not have: records are untrusted, and must not drive out the schemas
+	asking  map[uint32]chan struct{} // closed when the answer is there
+	used    uint64
 }
+
+// maxUnknown bounds what is remembered of unknown ids, which records can make up:
+// 8 MiB.
+const maxUnknown = 1 << 16
 
 // known is what is known of an id: its schema, why it has none that can be
 // used, or since when it is unknown.
@@ -56,7 +63,7 @@ type known struct {
 }
 
 func newSchemas(o *Options) *schemas {
-	return &schemas{registry: o.Registry, writers: o.Writers, limits: o.Limits, grace: o.Grace, clock: o.Clock, ids: map[uint32]*known{}, asking: map[uint32]chan struct{}{}}
+	return &schemas{registry: o.Registry, writers: o.Writers, limits: o.Limits, grace: o.Grace, clock: o.Clock, ids: map[uint32]*known{}, unknown: map[uint32]*known{}, asking: map[uint32]chan struct{}{}}
 }
 
 // latest is the newest schema of a subject.
@@ -104,6 +111,9 @@ func (s *schemas) get(ctx context.Context, id uint32, stamp int64) (n *node, bad
 func (s *schemas) lookup(id uint32, stamp int64) (n *node, bad string, err error, ok bool) {
 	k := s.ids[id]
 	if k == nil {
+		k = s.unknown[id]
+	}
+	if k == nil {
 		return nil, "", nil, false
 	}
 	s.used++
@@ -144,7 +154,7 @@ func (s *schemas) ask(ctx context.Context, id uint32, stamp int64, done chan str
 	delete(s.asking, id)
 	now := s.clock()
 	if errors.Is(err, errNotFound) {
-		if k = s.ids[id]; k == nil {
+		if k = s.unknown[id]; k == nil {
 			k = &known{since: now}
 		}
 		k.until = now.Add(unknownTTL)
@@ -160,8 +170,53 @@ func (s *schemas) ask(ctx context.Context, id uint32, stamp int64, done chan str
 	return s.say(id, k, now, stamp)
 }
 
+// foresee asks for ids that come up soon and that nothing is known of yet, some
+// at a time, so that the grace of all of them runs from now on. Errors are left
+// for whoever asks when it is time.
+func (s *schemas) foresee(ctx context.Context, ids []uint32) {
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range min(foreseers, len(ids)) {
+		all.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(ids) {
+					return
+				}
+				if _, _, err := s.get(ctx, ids[i], math.MaxInt64); err != nil && !errors.As(err, new(*UnknownIDError)) {
+					return // the registry is away
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// foreseers is how many requests at once foresight may cost.
+const foreseers = 8
+
+// isKnown says that an id has been asked for.
+func (s *schemas) isKnown(id uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id] != nil || s.unknown[id] != nil
+}
+
 // put remembers an answer, and forgets the one that was least used.
 func (s *schemas) put(id uint32, k *known) {
+	if k.schema == nil && k.bad == "" {
+		if len(s.unknown) >= maxUnknown {
+			// Half of them, whichever: those have to wait anew.
+			for id := range s.unknown {
+				if delete(s.unknown, id); len(s.unknown) <= maxUnknown/2 {
+					break
+				}
+			}
+		}
+		s.unknown[id] = k
+		return
+	}
+	delete(s.unknown, id)
 	if s.ids[id] == nil && len(s.ids) >= s.limits.IDs {
 		var oldest uint32
 		least := ^uint64(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -188,6 +189,28 @@ func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
 		at = next
 	}
 	return at, false, nil
+}
+
+// ahead unpacks what was fetched a second time, with a reader of its own: the
+// other one's records must stay as they are.
+func (c *kafkaCursor) ahead(from int64) iter.Seq[source.Record] {
+	return func(yield func(source.Record) bool) {
+		if c.answer == nil {
+			return
+		}
+		n := c.answer.size() // much the same as before
+		c.o.budget.charge(n)
+		defer c.o.budget.charge(-n)
+		a := c.kafka.answer()
+		defer c.keep(a)
+		a.reader.Reset(c.answer.fetched, from)
+		for {
+			rec, ok := a.reader.Next()
+			if !ok || !yield(rec) {
+				return // an error is met again when it is time
+			}
+		}
+	}
 }
 
 func (c *kafkaCursor) high() int64 { return c.end }

@@ -26,11 +26,12 @@ type loader struct {
 	touched bool            // since the last sweep
 	largest int64           // chunk, lately
 
-	next    int64
-	held    *source.Record // read, and not decoded because the registry was away
-	heldRec source.Record
-	triedAt int64 // where records could not be read,
-	tries   int   // and how often
+	next     int64
+	held     *source.Record // read, and not decoded because the registry was away
+	heldRec  source.Record
+	foreseen int64 // schema ids were asked for up to here
+	triedAt  int64 // where records could not be read,
+	tries    int   // and how often
 }
 
 // load reads the chunk that starts at an offset. nil and no error: nothing has
@@ -155,6 +156,7 @@ func (l *loader) fill(ctx context.Context, c *chunk) error {
 		bad, values := len(c.Bad), len(c.BadValues)
 		if err := l.decoder.Append(ctx, c.Chunk, r.Offset, r.Timestamp, r.Value); err != nil {
 			l.held = r
+			l.foresee(ctx, r.Offset, err)
 			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
 		}
 		bytes += len(r.Value)
@@ -201,6 +203,24 @@ func (l *loader) locate(c *chunk, offset int64, bad, values int) {
 	for i := range c.BadValues[values:] {
 		c.BadValues[values+i].Reason = where + ": " + c.BadValues[values+i].Reason
 	}
+}
+
+// foresee has the registry asked for the schema ids of the records behind one
+// whose id is not known, once for what was fetched.
+func (l *loader) foresee(ctx context.Context, at int64, err error) {
+	ahead, ok := l.cursor.(foresight)
+	if !ok || at < l.foreseen || !errors.As(err, new(*decode.UnknownIDError)) {
+		return
+	}
+	l.decoder.Foresee(ctx, func(yield func([]byte) bool) {
+		for r := range ahead.ahead(at + 1) {
+			l.foreseen = r.Offset
+			if !yield(r.Value) {
+				return
+			}
+		}
+	})
+	l.foreseen = max(l.foreseen, at+1)
 }
 
 // ended is called when the cursor has no more records.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/sluicekit/sluice/core/lane"
@@ -58,6 +59,13 @@ type walk interface {
 	// free gives back what the last fetch took, and says how many bytes of the
 	// budget that was; the next fetch takes it anew.
 	free() (freed int64)
+}
+
+// foresight is a cursor that can look at what it has fetched and not given out
+// yet.
+type foresight interface {
+	// ahead gives the records from an offset on. They are invalid after the loop.
+	ahead(from int64) iter.Seq[source.Record]
 }
 
 // member takes part in the stream's group.
