@@ -120,7 +120,7 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 			break
 		}
 		if err != nil {
-			if !e.Fixed && Vec(t.at...) != e.Cut.First && isFinal(err) {
+			if !e.Fixed && Vec(t.at...) != e.Cut.First && IsFinal(err) {
 				break // what was read before it is committed first
 			}
 			return l.unread(e, err)
@@ -216,8 +216,8 @@ func (l *Lane) unread(e *Effect, err error) Event {
 	return l.failure("read", e.Cut, err)
 }
 
-// isFinal says that asking again gives the same error.
-func isFinal(err error) bool {
+// IsFinal says that asking again gives the same error.
+func IsFinal(err error) bool {
 	var gap *GapError
 	var cut *TruncatedError
 	var bad *UnreadableError

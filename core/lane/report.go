@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"errors"
 	"maps"
 	"time"
 
@@ -128,6 +129,9 @@ func (l *Lane) waiting(d time.Duration) {
 	state := telemetry.Retrying
 	if l.perm {
 		state = telemetry.Blocked
+	}
+	if wait := (*WaitError)(nil); errors.As(l.cause, &wait) {
+		state = wait.State
 	}
 	reason := ""
 	if l.cause != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
 )
 
 // feed is one lane's view of its slot's partitions. It implements lane.Feed,
@@ -21,6 +22,9 @@ type feed struct {
 	account *account
 	own     []*loader // per partition, made when the lane is behind
 	turn    int       // whose turn it is first, so that none starves
+
+	meter *telemetry.Lane
+	shown bool // that it waits for something else than records
 }
 
 // Start is where a new sink begins.
@@ -40,9 +44,9 @@ func (s Start) String() string {
 	return "earliest"
 }
 
-func newFeed(o origin, topic string, first int32, parts []*partition, start Start, p *portion) *feed {
+func newFeed(o origin, topic string, first int32, parts []*partition, start Start, p *portion, meter *telemetry.Lane) *feed {
 	wait := make(chan struct{}, 1)
-	return &feed{origin: o, topic: topic, first: first, parts: parts, start: start, wait: wait, account: p.account(wait), own: make([]*loader, len(parts))}
+	return &feed{origin: o, topic: topic, first: first, parts: parts, start: start, wait: wait, account: p.account(wait), own: make([]*loader, len(parts)), meter: meter}
 }
 
 // Next implements lane.Feed.
@@ -69,6 +73,7 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 			}
 			f.drop(i) // caught up: its buffers are not needed any more
 			if c != nil {
+				f.show(nil)
 				return f.lend(i, c), nil
 			}
 		}
@@ -77,8 +82,12 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 		}
 		if behind >= 0 {
 			c, tried, err := f.load(ctx, behind, at[behind], until != nil)
-			if err != nil || c != nil {
-				return c, err
+			if err != nil {
+				return nil, heldUp(err)
+			}
+			if c != nil {
+				f.show(nil)
+				return c, nil
 			}
 			if tried {
 				continue
@@ -92,6 +101,7 @@ func (f *feed) Next(ctx context.Context, at, until []int64) (*lane.Chunk, error)
 				return nil, err
 			}
 		}
+		f.show(f.troubles(at, until))
 		select {
 		case <-ctx.Done():
 		case <-f.wait:

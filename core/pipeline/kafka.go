@@ -137,6 +137,12 @@ func (c *kafkaCursor) free() (freed int64) {
 	return freed
 }
 
+// brokerError is an answer to a fetch that did not come, or was of no use.
+type brokerError struct{ err error }
+
+func (e *brokerError) Error() string { return e.err.Error() }
+func (e *brokerError) Unwrap() error { return e.err }
+
 // outside turns an offset that the log does not hold, or not any more as it was
 // read, into the lanes' errors.
 func (c *kafkaCursor) outside(err error) error {
@@ -151,7 +157,7 @@ func (c *kafkaCursor) outside(err error) error {
 	}
 	var out *source.OutOfRangeError
 	if !errors.As(err, &out) {
-		return err
+		return &brokerError{err}
 	}
 	switch {
 	case out.LogStart >= 0 && out.Offset < out.LogStart:

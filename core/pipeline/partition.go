@@ -26,6 +26,7 @@ type partition struct {
 	high    int64
 	kept    bool          // the budget knows of the window
 	touched bool          // since the last sweep
+	trouble *trouble      // what holds up the shared reader; nil: nothing
 	wake    chan struct{} // somebody has asked, or dropped something
 }
 
@@ -74,10 +75,13 @@ func (p *partition) run(ctx context.Context) {
 		case errors.As(err, &gap), errors.As(err, &cut), errors.As(err, &bad):
 			p.fail(at, err)
 		case err != nil:
-			failures++
+			if failures++; failures > 1 {
+				p.setTrouble(err)
+			}
 			p.pause(ctx, failures, err)
 		default:
 			failures = 0
+			p.setTrouble(nil)
 			p.publish(at, c)
 		}
 	}
@@ -210,7 +214,7 @@ func (p *partition) fail(at int64, err error) {
 }
 
 // pause waits after a failure that may pass: a broker or the registry is away.
-// Lanes need not know; they wait for records.
+// For lanes that is nothing to act upon; they wait for records, and show it.
 func (p *partition) pause(ctx context.Context, failures int, err error) {
 	if failures&(failures-1) == 0 && failures > 1 {
 		p.log.Warn("reading is held up, trying again", "topic", p.shared.topic, "partition", p.shared.partition, "attempt", failures, "error", err)

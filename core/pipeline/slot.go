@@ -124,10 +124,10 @@ func (h *holding) fetchBytes() int32 {
 // lane runs one sink in one slot until it is over.
 func (h *holding) lane(ctx context.Context, s *heldSlot, n int) {
 	k := h.o.Sinks[n]
-	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start, h.portions[n])
-	defer f.close()
 	meter := h.meter(s, n)
 	defer meter.Release()
+	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start, h.portions[n], meter)
+	defer f.close()
 	log := h.log.With("sink", k.Config.ID(), "topic", s.slot.Topic, "partition", s.first)
 	c := lane.Config{
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
