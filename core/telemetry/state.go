@@ -7,20 +7,22 @@ type State uint8
 
 // The states of a lane.
 const (
-	Idle     State = iota // not held by this member
-	Running               // reading or committing
-	NoSchema              // a record's schema id is not registered yet; waited for, for a while
-	NoRegistry            // the schema registry is away; waited for
-	NoBroker              // nothing can be read from Kafka; waited for
-	Retrying              // an error; tried again soon
-	Blocked               // a person must mend the destination; tried again slowly
-	Stopped               // a person must decide; not tried again
+	Idle       State = iota // not held by this member
+	Running                 // reading or committing
+	NoSchema                // a record's schema id is not registered yet; waited for, for a while
+	NoRegistry              // the schema registry is away; waited for
+	NoBroker                // nothing can be read from Kafka; waited for
+	Retrying                // an error; tried again soon
+	Blocked                 // a person must mend the destination; tried again slowly
+	Stopped                 // a person must decide; not tried again
 )
 
 var stateNames = [...]string{"idle", "running", "waiting_for_schema", "waiting_for_registry", "waiting_for_kafka", "retrying", "blocked", "stopped"}
 
 // States lists every state.
-func States() []State { return []State{Idle, Running, NoSchema, NoRegistry, NoBroker, Retrying, Blocked, Stopped} }
+func States() []State {
+	return []State{Idle, Running, NoSchema, NoRegistry, NoBroker, Retrying, Blocked, Stopped}
+}
 
 // String is the state as metrics, logs and commands write it.
 func (s State) String() string {
