@@ -56,7 +56,7 @@ bench:
 fuzz:
 	@for dir in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -h '^func Fuzz' $$dir/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
-	    echo "$$dir $$target"; out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s -parallel 2 ./$$dir 2>&1) || { echo "$$out" | tail -40; exit 1; }; \
+	    echo "$$dir $$target"; out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s -parallel 2 ./$$dir 2>&1) || { echo "$$out" | tail -40; exit 1; }; \
 	  done; done
 
 audit:

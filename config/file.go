@@ -41,7 +41,7 @@ func parse(name, dir string, order int, text []byte) (*file, []*yaml.Node, Probl
 	if !utf8.Valid(text) {
 		return s, nil, Problems{s.whole("is not UTF-8 text")}
 	}
-	s.lines = strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+	s.lines = strings.Split(breaks().Replace(string(text)), "\n")
 	docs, err := documents(text)
 	var problems Problems
 	if err != nil {
@@ -60,6 +60,12 @@ func parse(name, dir string, order int, text []byte) (*file, []*yaml.Node, Probl
 		}
 	}
 	return s, whole, problems
+}
+
+// breaks are all that YAML ends a line with. The library counts lines by them:
+// were one missed, places would be wrong, and with them what is masked.
+func breaks() *strings.Replacer {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 }
 
 // documents decodes until the end or the first error. The library panics where

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"golang.org/x/tools/txtar"
 
@@ -63,13 +64,19 @@ func FuzzLoad(f *testing.F) {
 		case !errors.As(err, &ps) || len(ps) == 0:
 			t.Fatalf("neither a Config nor Problems: %v", err)
 		}
-		lines := strings.Count(text, "\n") + 1
+		lines := 1 + strings.Count(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+		for _, other := range []string{"\r", "\u0085", "\u2028", "\u2029"} { // which end a line in YAML too
+			lines += strings.Count(strings.ReplaceAll(text, "\r\n", "\n"), other)
+		}
 		var b strings.Builder
 		ps.Write(&b, "")
 		for _, p := range ps {
 			if p.Line < 0 || p.Line > lines || p.Column < 0 || p.File != "a.yaml" || p.Message == "" {
 				t.Errorf("a place outside of the text: %+v", p)
 			}
+		}
+		if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) }); i >= 0 {
+			t.Errorf("what is printed can move a terminal's cursor: %q", b.String()[max(0, i-100):min(b.Len(), i+20)])
 		}
 		// The same text gives the same.
 		again, errAgain := config.Load([]string{"a.yaml"}, specs(), environment)

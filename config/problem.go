@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -44,8 +46,30 @@ func (p Problem) String() string {
 	if p.Hint != "" {
 		b.WriteString("; " + p.Hint)
 	}
+	return printable(b.String())
+}
+
+// printable shows what a terminal would act on, such as an escape sequence in a
+// key, as Go would write it.
+func printable(text string) string {
+	if strings.IndexFunc(text, acts) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if acts(r) {
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+			continue
+		}
+		b.WriteRune(r)
+	}
 	return b.String()
 }
+
+// acts says that a terminal does not just show a character: controls, and the
+// marks that turn the direction of text.
+func acts(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // Snippet is the source line with a caret below the place, in two lines, or "".
 // It ends with what is blamed and masks what may be a secret.
@@ -65,7 +89,13 @@ func (p Problem) Snippet() string {
 			pad.WriteByte(' ')
 		}
 	}
-	return number + p.text + "\n" + strings.Repeat(" ", len(number)-2) + "| " + pad.String() + strings.Repeat("^", max(p.width, 1)) + "\n"
+	line := strings.Map(func(r rune) rune {
+		if r != '\t' && acts(r) {
+			return utf8.RuneError // as wide, so that the caret keeps its place
+		}
+		return r
+	}, p.text)
+	return number + line + "\n" + strings.Repeat(" ", len(number)-2) + "| " + pad.String() + strings.Repeat("^", max(p.width, 1)) + "\n"
 }
 
 // Problems is the error of Load and Compile: every mistake, sorted by file and
