@@ -75,7 +75,9 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("a place outside of the text: %+v", p)
 			}
 		}
-		if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) }); i >= 0 {
+		if i := strings.IndexFunc(b.String(), func(r rune) bool {
+			return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r))
+		}); i >= 0 {
 			t.Errorf("what is printed can move a terminal's cursor: %q", b.String()[max(0, i-100):min(b.Len(), i+20)])
 		}
 		// The same text gives the same.

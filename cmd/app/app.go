@@ -48,7 +48,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "sluice: %s\n", usage.message)
+		fmt.Fprintf(stderr, "sluice: %s\n", printableLines(usage.message))
 		return exitUsage
 	case errors.As(err, &problems):
 		problems.Write(stderr, "") //nolint:errcheck // nowhere to report it
@@ -59,7 +59,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errSaidUsage):
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "sluice: %s\n", err)
+	fmt.Fprintf(stderr, "sluice: %s\n", printableLines(err.Error()))
 	return exitFailed
 }
 

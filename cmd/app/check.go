@@ -272,7 +272,7 @@ func (k *checker) notes(r checkReport) {
 		if a.OK {
 			lines = append(lines, "ok: "+a.What)
 		} else {
-			lines = append(lines, "failed: "+a.What+": "+a.Error)
+			lines = append(lines, "failed: "+a.What+": "+printable(a.Error))
 		}
 	}
 	if len(lines) > 0 {

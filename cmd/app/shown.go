@@ -166,6 +166,16 @@ func printable(text string) string {
 	return b.String()
 }
 
+// printableLines is printable for a text of several lines: a server's answer
+// may be part of an error.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // hidden are the characters that a terminal would act on: controls, and the
 // marks that turn the direction of text.
 func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
