@@ -43,7 +43,7 @@ func gapCompacted(g *gapRun) {
 	table, archive := g.numbers("table"), g.numbers("archive") // the cleaner may have been there already
 	put(100, 400)
 	var left []int
-	for end := time.Now().Add(45 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); ; time.Sleep(300 * time.Millisecond) {
 		put(400, 401) // so that the segment before is not the active one
 		if left = g.read(); len(left) < 100 {
 			break

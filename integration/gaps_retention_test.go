@@ -10,7 +10,7 @@ import (
 // logStart waits until the log of partition 0 begins at an offset.
 func (g *gapRun) logStart(want int64) {
 	g.Helper()
-	for end := time.Now().Add(45 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		first, _, err := g.kafka.LogRange(gapLimit(g.T), g.name, 0)
 		if err == nil && first == want {
 			return

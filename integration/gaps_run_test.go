@@ -117,6 +117,7 @@ type gapDeployment struct {
 	group  string            // "": the run's own
 	fields string            // "": n and pad
 	env    []string          // beside the test's own
+	text   string            // of streams.yaml; "": gapStreams with the above
 	stream string            // more lines of the stream
 	sinks  []string          // of gapSinks; NEW=OLD is OLD under another name
 	more   map[string]string // more lines of a sink
@@ -133,7 +134,7 @@ func (g *gapRun) write(folder string, d gapDeployment) string {
 		g.Fatal(err)
 	}
 	topics, group := cmp.Or(d.topics, g.name), cmp.Or(d.group, g.name)
-	files := map[string]string{"streams.yaml": fmt.Sprintf(gapStreams, g.kafka.Addr(), topics, group, d.stream, g.proxy.Addr(), g.name, filepath.Join(g.dir, "lite.db"))}
+	files := map[string]string{"streams.yaml": cmp.Or(d.text, fmt.Sprintf(gapStreams, g.kafka.Addr(), topics, group, d.stream, g.proxy.Addr(), g.name, filepath.Join(g.dir, "lite.db")))}
 	for _, name := range d.sinks {
 		name, kind, renamed := strings.Cut(name, "=")
 		if !renamed {
@@ -391,7 +392,7 @@ func (l *gapLife) lines(msg string) (all []map[string]any) {
 // until waits, as long as the program runs.
 func (l *gapLife) until(what string, reached func() bool) {
 	l.Helper()
-	end := time.Now().Add(45 * time.Second)
+	end := time.Now().Add(90 * time.Second)
 	for !reached() {
 		select {
 		case <-l.done:
@@ -408,7 +409,7 @@ func (l *gapLife) until(what string, reached func() bool) {
 func (l *gapLife) has(sink string, want ...int) {
 	l.Helper()
 	var got []int
-	end := time.Now().Add(45 * time.Second)
+	end := time.Now().Add(90 * time.Second)
 	for {
 		if got = l.numbers(sink); slices.Equal(got, want) {
 			return

@@ -34,6 +34,7 @@ func TestGaps(t *testing.T) {
 		name string
 		run  func(*gapRun)
 	}{
+		{"registry down", gapRegistryDown}, // the longest first
 		{"retention while down", gapRetentionDown},
 		{"retention while running", gapRetentionRunning},
 		{"topic created again while down, new end below", gapRecreatedDownBelow},

@@ -63,13 +63,35 @@ func runCommand() command {
 	}
 }
 
-// run carries all streams until ctx ends or one of them cannot go on.
+// run carries all streams until ctx ends or one of them cannot go on. Metrics
+// are served from the start: who waits for a registry is alive, and should look
+// so.
 func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logger) error {
 	if len(cfg.Streams) == 0 {
 		return usagef("the configuration has no streams")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	registry := telemetry.NewRegistry()
+	var served sync.WaitGroup
+	if metrics != "" {
+		served.Go(func() {
+			bound := func(a net.Addr) { log.Info("serving metrics", "address", a.String()) }
+			if err := telemetry.Serve(ctx, metrics, registry.Handler(), log, bound); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	cancel(carry(ctx, cancel, cfg, registry, log))
+	served.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// carry runs the streams. The first that cannot go on ends all of them, by stop.
+func carry(ctx context.Context, stop context.CancelCauseFunc, cfg *config.Config, registry *telemetry.Registry, log *slog.Logger) error {
 	opened, err := openStreams(ctx, cfg, log)
 	defer func() {
 		for _, s := range opened {
@@ -90,20 +112,11 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	registry := telemetry.NewRegistry()
 	budget := pipeline.NewBudget(int64(cfg.Limits.Memory))
 	if limit := int64(cfg.Limits.Memory) * 2; limit > 0 && limit < debug.SetMemoryLimit(-1) { // a lower GOMEMLIMIT stands
 		debug.SetMemoryLimit(limit)
 	}
 	var all sync.WaitGroup
-	if metrics != "" {
-		all.Go(func() {
-			bound := func(a net.Addr) { log.Info("serving metrics", "address", a.String()) }
-			if err := telemetry.Serve(ctx, metrics, registry.Handler(), log, bound); err != nil {
-				cancel(err)
-			}
-		})
-	}
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]
 		o := pipelineOptions(cfg, s, opened[s.Name], plans, log)
@@ -114,14 +127,11 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 		}
 		all.Go(func() {
 			if err := pipeline.Run(ctx, o); err != nil {
-				cancel(err)
+				stop(err)
 			}
 		})
 	}
 	all.Wait()
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
 	return nil
 }
 
