@@ -135,10 +135,9 @@ func carry(ctx context.Context, stop context.CancelCauseFunc, cfg *config.Config
 	return nil
 }
 
-// stream is a stream's cluster and what is known of its events.
+// stream is where a stream's events are and what is known of them.
 type stream struct {
-	cluster *source.Cluster
-	files   *folder.Source // instead of cluster
+	origin
 	events  *decode.Stream
 	letters lane.DeadLetters   // nil: nowhere
 	folder  *deadletter.Folder // what letters is, if it is one
@@ -146,19 +145,28 @@ type stream struct {
 
 // close gives up what the stream holds.
 func (s *stream) close() {
+	s.origin.close()
+	if s.folder != nil {
+		s.folder.Close() //nolint:errcheck // all that was acknowledged is on the disk already
+	}
+}
+
+// origin is where a stream's records are, and its progress: one of the two.
+type origin struct {
+	cluster *source.Cluster
+	files   *folder.Source
+}
+
+func (s *origin) close() {
 	if s.cluster != nil {
 		s.cluster.Close()
 	}
 	if s.files != nil {
 		s.files.Close() //nolint:errcheck // what was stored is on the disk already
 	}
-	if s.folder != nil {
-		s.folder.Close() //nolint:errcheck // all that was acknowledged is on the disk already
-	}
 }
 
-// openOrigin opens where the stream's records are.
-func (s *stream) openOrigin(c *config.Stream, log *slog.Logger) error {
+func (s *origin) openOrigin(c *config.Stream, log *slog.Logger) error {
 	if c.Files != nil {
 		o := c.Folder()
 		o.Log = log.With("stream", c.Name)

@@ -16,12 +16,16 @@ import (
 	"github.com/sluicekit/sluice/cmd/app"
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks"
 )
 
 // TestMain turns this test program into sluice where a test starts it again.
 func TestMain(m *testing.M) {
 	if how := os.Getenv("SLUICE_TEST_SINK"); how != "" {
 		app.Main(waiting(how))
+	}
+	if os.Getenv("SLUICE_TEST_ALL_SINKS") != "" {
+		app.Main(sinks.All()...)
 	}
 	os.Exit(m.Run())
 }
