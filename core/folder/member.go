@@ -39,9 +39,6 @@ func (m *Member) Join(ctx context.Context) (*Generation, error) {
 		}
 	}
 	m.last++
-	m.s.mu.Lock()
-	m.s.member = true
-	m.s.mu.Unlock()
 	g := &Generation{s: m.s, id: m.last, progress: m.s.progress, ended: make(chan struct{})}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	g.cancel = cancel

@@ -19,7 +19,6 @@ type Source struct {
 	mu       sync.Mutex
 	cat      *catalogue
 	progress *progress
-	member   bool  // somebody has joined
 	complete bool  // all was read of what there was; never with Follow
 	failure  error // what could not be read then
 	poke     chan struct{}
@@ -104,7 +103,7 @@ func (s *Source) Offsets(ctx context.Context, _ string, partition int32, at sour
 	}
 	for {
 		p := c.find(partition, 0)
-		if p.scans > 0 || !s.joined() { // who only looks takes what was known
+		if p.scans > 0 {
 			break
 		}
 		select {
@@ -152,12 +151,6 @@ func (s *Source) Complete() ([]int64, error) {
 	s.cat.mu.Lock()
 	defer s.cat.mu.Unlock()
 	return append([]int64{}, s.cat.ends...), s.failure
-}
-
-func (s *Source) joined() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.member
 }
 
 func (s *Source) ended() bool {
