@@ -30,6 +30,31 @@ func (l *Lane) startAt(where string) string {
 	return fmt.Sprintf("sluice settle --start-at %s=%s", l.c.ID, strings.Join(parts, ","))
 }
 
+// begin is the command that lets the sink begin where the destination, or else
+// its entry, says how far it is.
+func (l *Lane) begin() string {
+	var parts []string
+	known, unsure := 0, ""
+	for i := range l.c.Claim.Partitions {
+		where := "earliest"
+		switch e := l.c.Entry; {
+		case i < l.found.Len() && l.found.At(i) >= 0, l.found == "" && e == nil: // it was not asked yet
+			where, known = "mark", known+1
+		case e != nil && i < len(e.Position) && e.Position[i] >= 0:
+			where, known = fmt.Sprint(e.Position[i]), known+1
+		}
+		parts = append(parts, fmt.Sprintf("%s/%d:%s", l.c.Claim.Topic, int(l.c.Claim.Partition)+i, where))
+	}
+	if known < len(parts) && l.c.Delivery == sink.Replay {
+		unsure = " --insist"
+	}
+	text := fmt.Sprintf("sluice settle --start-at %s=%s%s", l.c.ID, strings.Join(parts, ","), unsure)
+	if known < len(parts) {
+		return text + " begins with what the topic has where the destination does not say how far it is"
+	}
+	return text + " goes on where the destination says"
+}
+
 // stopFirst precedes every command of settle: it wants an empty group.
 const stopFirst = "stop all members of the group, then "
 
@@ -38,9 +63,13 @@ func (l *Lane) advice(r Reason) string {
 	switch r {
 	case LostRecord:
 		return "the group's record of this sink is gone (expired, deleted, or reset by another tool), or it has none yet, and the destination cannot tell where to go on; " +
-			stopFirst + l.startAt("mark") + " goes on where the destination says, :earliest or an offset begins there (sluice settle shows what is known)"
+			stopFirst + l.begin() + " (sluice settle shows what is known; latest, an offset or a time can be said too)"
 	case DamagedRecord:
-		return "a part of the group's record was reset or written by another program; " + stopFirst + "look with sluice settle, and say where the sink goes on: " + l.startAt("mark") + " (or :earliest, or an offset)"
+		way := l.begin()
+		if l.c.Entry != nil {
+			way = "sluice settle --keep " + l.c.ID + " goes on from this sink's entry, which is whole"
+		}
+		return "a part of the group's record was reset or written by another program; " + stopFirst + way + " (sluice settle shows what is known; latest, an offset or a time can be said too)"
 	case OtherIncarnation:
 		return "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; " +
 			"on_topic_reset: new_incarnation goes on at the beginning of the new topic, now and later; to do so once, " + stopFirst + l.startAt("earliest")

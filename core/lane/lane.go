@@ -145,6 +145,7 @@ type Lane struct {
 	tried   Vector    // Atomic: end of the cut whose commit got no answer
 	perm    bool      // the last failure is one that a person must mend
 	commits int       // attempts to commit the open cut
+	found   Vector    // what the destination said of the slot when it was claimed last
 	skipped int       // offsets that are gone, and not counted yet
 }
 

@@ -72,6 +72,7 @@ func (l *Lane) claim(ctx context.Context) Event {
 	if len(found.Last.Ranges) > 0 {
 		f.Last = l.fromCut(found.Last)
 	}
+	l.found = f.High
 	l.judgeAnswer(f)
 	l.judgeUnknown(f)
 	return Event{Kind: Claimed, Found: f}

@@ -41,7 +41,7 @@ func randomRecord(r *rand.Rand, first int32, sinks int, largest int64) ledger.Re
 }
 
 func randomEntry(r *rand.Rand, x ledger.Record, largest int64) ledger.Entry {
-	e := ledger.Entry{Incarnation: x.Incarnation, Wrote: r.IntN(2) == 0}
+	e := ledger.Entry{Incarnation: x.Incarnation, Wrote: r.IntN(2) == 0, Renewed: r.IntN(4) == 0}
 	for i := range e.Sink {
 		e.Sink[i], e.Plan[i] = byte(r.Uint32()), byte(r.Uint32())
 	}

@@ -74,7 +74,9 @@ func (v *View) Forget(ctx context.Context, name string) (*Plan, error) {
 	p := v.plan()
 	for _, s := range v.Slots() {
 		if k != nil {
-			p.forgetAt(s, k)
+			if err := p.forgetAt(s, k); err != nil {
+				return nil, err
+			}
 		}
 		e := s.Entry(id)
 		if e == nil {
@@ -98,7 +100,7 @@ func (v *View) Forget(ctx context.Context, name string) (*Plan, error) {
 }
 
 // forgetAt is what forgetting means at the destination.
-func (p *Plan) forgetAt(s *Slot, k *Sink) {
+func (p *Plan) forgetAt(s *Slot, k *Sink) error {
 	f, e := s.Found[k.ID], s.Entry(ledger.SinkID(k.ID))
 	switch {
 	case f.Err != nil && e != nil:
@@ -106,7 +108,9 @@ func (p *Plan) forgetAt(s *Slot, k *Sink) {
 	case f.Err != nil:
 	case k.Delivery == sink.Atomic && slices.ContainsFunc(f.High, known):
 		next := slices.Repeat([]int64{-1}, len(f.High))
-		p.moves = append(p.moves, move{k.ID, s, f.High, next})
+		if err := p.move(k, s, f.High, next); err != nil {
+			return err
+		}
 		p.line("%s: the destination's position of %s is removed: %s", s.At.Slot, k.ID, s.offsets(f.High))
 		for i, high := range f.High {
 			if n := min(high, s.End[i]); n > s.Start[i] {
@@ -114,13 +118,16 @@ func (p *Plan) forgetAt(s *Slot, k *Sink) {
 			}
 		}
 	case k.Delivery == sink.Atomic && f.OtherIncarnation != "":
-		p.moves = append(p.moves, move{k.ID, s, f.High, f.High})
+		if err := p.move(k, s, f.High, f.High); err != nil {
+			return err
+		}
 		p.line("%s: the destination's positions of %s in another incarnation of the topic are removed", s.At.Slot, k.ID)
 	case k.Delivery == sink.Replay && (f.State == sink.NoMark || slices.ContainsFunc(f.High, known) || f.OtherIncarnation != ""):
 		p.note("%s: the destination holds data of it, or cannot tell: the sink stops at its start until that is removed, or until --start-at says where it begins", k.ID)
 	case k.Delivery == sink.AtLeastOnce && e != nil:
 		p.harm("%s: rows of %s may be there; they are written again where the sink starts before them", k.ID, s.At.Slot)
 	}
+	return nil
 }
 
 func known(o int64) bool { return o >= 0 }
@@ -187,7 +194,9 @@ func (p *Plan) keepAt(s *Slot, k *Sink, e ledger.Entry, f Found) error {
 			}
 		}
 		if !slices.Equal(next, f.High) {
-			p.moves = append(p.moves, move{k.ID, s, f.High, next})
+			if err := p.move(k, s, f.High, next); err != nil {
+				return err
+			}
 			p.line("%s: the destination's position of %s is moved from %s to %s", s.At.Slot, k.ID, s.offsets(f.High), s.offsets(next))
 		} else if e.Wrote && !slices.ContainsFunc(f.High, known) {
 			e.Wrote, changed = false, true

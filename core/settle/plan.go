@@ -30,6 +30,15 @@ type move struct {
 	from, next []int64
 }
 
+// move notes that an Atomic destination's own position is moved.
+func (p *Plan) move(k *Sink, s *Slot, from, next []int64) error {
+	if _, ok := p.v.opened[k.ID].(sink.Mover); !ok {
+		return fmt.Errorf("%s keeps its own position, and its type of sink has no way to move it: change it there by hand, or give the sink a new name", k.ID)
+	}
+	p.moves = append(p.moves, move{k.ID, s, from, next})
+	return nil
+}
+
 // Empty says that there is nothing to change.
 func (p *Plan) Empty() bool { return len(p.commits) == 0 && len(p.moves) == 0 }
 
@@ -145,11 +154,7 @@ func (p *Plan) Apply(ctx context.Context) error {
 		return err
 	}
 	for i, m := range p.moves {
-		mover, ok := p.v.opened[m.id].(sink.Mover)
-		if !ok {
-			return fmt.Errorf("%s: its destination's own position cannot be moved", m.id)
-		}
-		if err := mover.Move(ctx, m.slot.claim(), m.from, m.next); err != nil {
+		if err := p.v.opened[m.id].(sink.Mover).Move(ctx, m.slot.claim(), m.from, m.next); err != nil {
 			return fmt.Errorf("move the position of %s in %s at the destination (%d of %d were moved before, no record was written): %w", m.id, m.slot.At.Slot, i, len(p.moves), err)
 		}
 	}

@@ -153,6 +153,9 @@ func (p *Plan) startAt(ctx context.Context, s *Slot, k *Sink, id ledger.ID, of m
 		if !s.Of(e) || e.Pending == nil || i >= len(e.Pending.Next) {
 			p.consequence(s, k, i, have[i], next[i])
 		}
+		if have[i] < 0 && next[i] < s.End[i] && k.Delivery == sink.Replay && f.Err == nil && f.State != sink.Empty && f.OtherIncarnation == "" {
+			p.harm("doubled, if it is there: the destination does not say what it holds of %s", s.span(i, next[i], s.End[i]))
+		}
 	}
 	return p.start(s, k, ledger.Entry{Sink: id, Incarnation: s.Topic.Incarnation, Position: next}, e, f)
 }
@@ -167,7 +170,9 @@ func (p *Plan) start(s *Slot, k *Sink, n ledger.Entry, e *ledger.Entry, f Found)
 	if k.Delivery == sink.Atomic && slices.ContainsFunc(f.High, known) {
 		n.Wrote = true
 		if !slices.Equal(f.High, n.Position) || len(f.Last.Ranges) > 0 && f.Last.Letters > 0 {
-			p.moves = append(p.moves, move{k.ID, s, f.High, n.Position})
+			if err := p.move(k, s, f.High, n.Position); err != nil {
+				return err
+			}
 			p.line("%s: the destination's position of %s is moved from %s to %s", s.At.Slot, k.ID, s.offsets(f.High), s.offsets(n.Position))
 		}
 	}
@@ -205,8 +210,11 @@ func (p *Plan) resolve(ctx context.Context, s *Slot, k *Sink, f Found, i int, w 
 		if f.Err != nil {
 			return 0, fmt.Errorf("%s: the mark is the destination's, and it could not be asked: %w", s.At.Slot, f.Err)
 		}
+		if f.State == sink.NoMark {
+			return 0, fmt.Errorf("%s: the destination of %s keeps no marks; say earliest, latest, an offset or a time", s.At.Slot, k.ID)
+		}
 		if f.High[i] < 0 {
-			return 0, fmt.Errorf("%s: the destination has no mark of partition %d of the topic as it is now", s.At.Slot, int(s.At.First)+i)
+			return p.unmarked(s, k, f, i)
 		}
 		if k.Delivery == sink.Replay {
 			p.note("%s: the mark is the highest offset at the destination: if a batch was being written when the record was lost, a part of it below the mark may be missing", s.At.Slot)
@@ -222,6 +230,22 @@ func (p *Plan) resolve(ctx context.Context, s *Slot, k *Sink, f Found, i int, w 
 		return 0, fmt.Errorf("%d is gone: the topic has %s; earliest starts there", w.offset, s.span(i, s.Start[i], s.End[i]))
 	}
 	return w.offset, nil
+}
+
+// unmarked is the start of a partition of which the destination says nothing:
+// that of a slot's other partitions, of one without rows, of one whose files
+// were moved away. Only the entry can tell, or a destination that has nothing.
+func (p *Plan) unmarked(s *Slot, k *Sink, f Found, i int) (int64, error) {
+	name := fmt.Sprintf("%s[%d]", s.Topic.Name, int(s.At.First)+i)
+	if e := s.Entry(ledger.SinkID(k.ID)); s.Of(e) && e.Position[i] >= 0 {
+		p.note("%s: the destination does not say how far it is; the entry says %d", name, e.Position[i])
+		return e.Position[i], nil
+	}
+	if f.State == sink.Empty || k.Delivery == sink.Atomic {
+		p.note("%s: the destination has nothing of it; it begins with what the topic has, at %d", name, s.Start[i])
+		return s.Start[i], nil
+	}
+	return 0, fmt.Errorf("%s: the destination does not say how far it is; say for each partition where it begins, such as %s/%d:earliest", name, s.Topic.Name, int(s.At.First)+i)
 }
 
 // inDoubtAt says what a new start means for a pending batch.

@@ -2,9 +2,11 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
@@ -77,11 +79,14 @@ type Found struct {
 // Read looks at the group and the topics. Destinations are asked by Look.
 func Read(ctx context.Context, o Options) (*View, error) {
 	v := &View{o: o, stored: map[string]map[int32]ledger.Stored{}, opened: map[string]sink.Sink{}}
-	var err error
-	if v.Members, err = o.Store.GroupMembers(ctx, o.Group); err != nil {
-		return nil, fmt.Errorf("who is in group %s: %w", o.Group, err)
-	}
-	d, err := o.Store.Describe(ctx, o.Topics...)
+	var d source.Description
+	err := patiently(ctx, func() (err error) {
+		if v.Members, err = o.Store.GroupMembers(ctx, o.Group); err != nil {
+			return fmt.Errorf("who is in group %s: %w", o.Group, err)
+		}
+		d, err = o.Store.Describe(ctx, o.Topics...)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +106,11 @@ func Read(ctx context.Context, o Options) (*View, error) {
 }
 
 func (v *View) readTopic(ctx context.Context, t *Topic) error {
-	stored, err := fetch(ctx, v.o, t.Name, t.Partitions)
+	var stored map[int32]ledger.Stored
+	err := patiently(ctx, func() (err error) {
+		stored, err = fetch(ctx, v.o, t.Name, t.Partitions)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -129,6 +138,25 @@ func (v *View) readTopic(ctx context.Context, t *Topic) error {
 		t.Slots = append(t.Slots, s)
 	}
 	return nil
+}
+
+// patience is how long a coordinator may move, or be made.
+const patience = 15 * time.Second
+
+// patiently asks again while the answer is that it may be another one soon.
+func patiently(ctx context.Context, ask func() error) error {
+	for until := time.Now().Add(patience); ; {
+		err := ask()
+		var e *source.KafkaError
+		if err == nil || !errors.As(err, &e) || !e.Retriable() || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 func fetch(ctx context.Context, o Options, topic string, partitions int32) (map[int32]ledger.Stored, error) {
