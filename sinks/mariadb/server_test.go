@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
@@ -95,7 +98,7 @@ func TestLogin(t *testing.T) {
 	m := servers.MariaDB(t)
 	b := sqltabletest.NewBench(t, on(m, m.Addr()), faultSchema(), nil)
 	b.Exec("CREATE OR REPLACE USER locked IDENTIFIED BY 'geheim4711' ACCOUNT LOCK")
-	f := func(permanent bool, change func(*mariadb.Connection)) {
+	f := func(permanent bool, change func(*mariadb.Connection)) error {
 		t.Helper()
 		conn := *b.Conn.(*mariadb.Connection)
 		change(&conn)
@@ -114,6 +117,7 @@ func TestLogin(t *testing.T) {
 				t.Errorf("got %q, which shows the password", shown)
 			}
 		}
+		return err
 	}
 	password := sink.NewSecret("geheim4711")
 	f(true, func(c *mariadb.Connection) { c.Password = password })
@@ -122,6 +126,24 @@ func TestLogin(t *testing.T) {
 	f(true, func(c *mariadb.Connection) { c.Database = "nowhere" })
 	f(true, func(c *mariadb.Connection) { c.TLS = &mariadb.TLS{} }) // the server has none
 	f(true, func(c *mariadb.Connection) { c.TLS = &mariadb.TLS{CA: filepath.Join(t.TempDir(), "missing")} })
+	b.Exec("CREATE OR REPLACE USER few IDENTIFIED BY 'geheim4711' WITH MAX_USER_CONNECTIONS 1")
+	few, err := mysql.ParseDSN(m.DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	few.User, few.Passwd = "few", "geheim4711"
+	held, err := sql.Open("mysql", few.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := held.PingContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = f(false, func(c *mariadb.Connection) { c.Username, c.Password, c.Database = "few", password, "" })
+	if !strings.Contains(err.Error(), "max_user_connections") {
+		t.Errorf("got %v, want too many connections", err)
+	}
 	p := newProxy(t, m)
 	p.Refuse()
 	f(false, func(c *mariadb.Connection) { c.Address, c.Password = []string{p.Addr()}, password })
