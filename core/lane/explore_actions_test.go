@@ -14,6 +14,8 @@ const (
 	actKill action = iota
 	actKillInFlight
 	actJoin
+	actRenew    // the next generation begins, and the slot stays with its member
+	actRenewGap // likewise, after one that the member missed
 	actRevoke
 	actEnd // a member learns that its membership is over
 	actLedger
@@ -79,7 +81,8 @@ const (
 )
 
 var actionNames = [nActions]string{
-	"is killed", "is killed, and what was in flight goes on", "joins", "hears of a rebalance", "learns that its membership is over",
+	"is killed", "is killed, and what was in flight goes on", "joins",
+	"keeps the slot in the next generation", "keeps the slot after a generation that it missed", "hears of a rebalance", "learns that its membership is over",
 	"ledger write", "ledger write stored, answer lost", "ledger write lost", "ledger write late", "ledger write refused", "ledger write fenced",
 	"ledger write too long", "late ledger write is applied",
 	"claim", "claim fails", "resolve", "resolve fails", "read", "read, a record judged bad", "append refuses a row", "read fails", "read halts",
@@ -118,6 +121,9 @@ func (x *explorer) successors(w *world, out emit) {
 	}
 	for m := range w.members {
 		x.join(w, m, out)
+	}
+	for m := range w.members {
+		x.renew(w, m, out)
 	}
 }
 
@@ -207,6 +213,52 @@ func (x *explorer) join(w *world, m int, out emit) {
 	other := w.members[1-m]
 	fair := other.idle() || !x.current(w, 1-m)
 	out(actJoin, fair, &c)
+}
+
+// renew lets a member go on in another generation with its lanes and its ledger
+// writer as they are. Somebody else may have had the slot in one that it
+// missed: then only if what the group holds is what the writer remembers, and
+// nothing is pending.
+func (x *explorer) renew(w *world, m int, out emit) {
+	mem := &w.members[m]
+	if mem.idle() || mem.ended || !w.group.live || mem.revoked && w.group.gen+2 > x.gens {
+		return // who is to give the slot up leaves a generation for the next owner
+	}
+	current := x.current(w, m)
+	if x.keeps == keepsAnyway && !current {
+		if c, ok := try(w, renewFault); ok {
+			c.members[m].gen = c.group.gen
+			out(actRenew, false, &c)
+		}
+		return
+	}
+	if !x.spare(w) || !current && x.keeps != keepsBlindly && mem.memory != w.group.stored {
+		return
+	}
+	if !current && x.keeps != keepsPending && x.pending(mem) {
+		return
+	}
+	c, ok := try(w, renewFault)
+	if !ok {
+		return
+	}
+	c.group.gen++
+	c.members[m].gen = c.group.gen
+	if current {
+		out(actRenew, false, &c)
+	} else {
+		out(actRenewGap, false, &c)
+	}
+}
+
+// pending says that the record that a member remembers has a pending cut.
+func (x *explorer) pending(mem *member) bool {
+	for k := range x.sinks {
+		if x.entries.list[mem.memory.entries[k]].Pending {
+			return true
+		}
+	}
+	return false
 }
 
 // start makes a lane, as the pipeline does with what the ledger loaded.

@@ -47,7 +47,22 @@ func ask(effects []lane.Effect, kind lane.EffectKind) *lane.Effect {
 func soft(c *config) { c.softWriter = true }
 
 func mutants() []mutant {
-	return slices.Concat(ledgerMutants(), repeatMutants(), recordMutants(), atomicMutants(), wayMutants(), settleMutants())
+	return slices.Concat(ledgerMutants(), repeatMutants(), recordMutants(), atomicMutants(), wayMutants(), settleMutants(), renewMutants())
+}
+
+func keeps(k keeping) func(*config) {
+	return func(c *config) { c.keeps, c.budget[renewFault] = k, 1 }
+}
+
+// renewMutants break the rules by which a slot is kept through a rebalance.
+// They are the pipeline's and the ledger writer's: Step knows no generations.
+func renewMutants() []mutant {
+	const R = sink.Replay
+	return []mutant{
+		{"keep the slot without looking at the record", small("", R, keeps(keepsBlindly)), lane.Step},
+		{"keep a pending cut after a missed generation", small("", R, keeps(keepsPending), records(good, refusable), times(refuseFault, 2), times(killFault, 0)), lane.Step},
+		{"write in a generation in which another has the slot", small("", R, keeps(keepsAnyway)), lane.Step},
+	}
 }
 
 // ledgerMutants break the rules of intents and of the ledger's writer.

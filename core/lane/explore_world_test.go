@@ -58,6 +58,7 @@ const (
 	emptyFault  // the destination loses all rows
 	windowFault // the destination forgets the names of settled cuts
 	settleFault // a person decides: sluice settle
+	renewFault  // a generation begins, and a member keeps the slot
 	nFaults
 )
 
@@ -91,7 +92,19 @@ type config struct {
 
 	softWriter bool     // mutants only: an unanswered ledger write does not end the writer
 	careless   careless // mutants only: a person decides as settle would not let them
+	keeps      keeping  // mutants only: how it is broken that a slot is kept
 }
+
+// keeping is which rule of keeping a slot through a rebalance is broken; for
+// mutants only.
+type keeping uint8
+
+const (
+	keepsRightly keeping = iota
+	keepsBlindly         // what the group holds is not compared with the writer's memory
+	keepsPending         // lanes keep a pending cut after a generation that was missed
+	keepsAnyway          // the writer goes on in a generation in which another member has the slot
+)
 
 // rec is a slot's record in the ledger.
 type rec struct {

@@ -143,6 +143,15 @@ func worlds() []config {
 		small("atomic, re-created", A, times(recreateFault, 1)),
 		small("atomic, growth", A, parts(2, 1), times(growFault, 1), generations(2)),
 		small("atomic, plan", A, records(badBytes, good), replanned(good, badBytes)),
+		small("renewed", R, times(renewFault, 1)),
+		small("renewed, half", R, half, times(renewFault, 1), generations(3), offsets(1, 1)),
+		small("renewed, poison", R, records(good, refusable), times(refuseFault, 1), times(renewFault, 1), times(killFault, 0)),
+		small("renewed, bad bytes", R, records(badBytes, good), times(renewFault, 1), times(killFault, 0)),
+		small("renewed, window", R, times(windowFault, 1), times(renewFault, 1), times(killFault, 0)),
+		small("renewed, resume", R, resumes, times(renewFault, 1), times(killFault, 0)),
+		small("renewed, two sinks", R, second(A), times(renewFault, 1), times(lostFault, 0), times(killFault, 0), offsets(1, 1)),
+		small("renewed twice", R, times(renewFault, 2), times(killFault, 0), times(lostFault, 0), generations(4)),
+		small("renewed, atomic", A, records(badBytes, good), times(renewFault, 1), times(killFault, 0)),
 		small("at least once", L, records(badBytes, refusable), times(refuseFault, 1), generations(2)),
 	}
 }
