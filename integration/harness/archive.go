@@ -23,7 +23,8 @@ import (
 // archive reads the files that the sink `archive` makes, each as soon as it is
 // to be seen, as any other reader of the folder would.
 type archive struct {
-	dir string
+	dir   string
+	watch *watch
 
 	mu   sync.Mutex
 	seen map[string]uint64 // hash of a file's rows, by path
@@ -33,8 +34,8 @@ type archive struct {
 
 type span struct{ first, next int64 }
 
-func newArchive(dir string) *archive {
-	return &archive{dir: dir, seen: map[string]uint64{}, home: map[int64]string{}, ends: map[string][]span{}}
+func newArchive(dir string, w *watch) *archive {
+	return &archive{dir: dir, watch: w, seen: map[string]uint64{}, home: map[int64]string{}, ends: map[string][]span{}}
 }
 
 // run looks until ctx ends. An error is a fault that was found.
@@ -79,6 +80,9 @@ func (a *archive) look(again bool) error {
 			return fmt.Errorf("file %s has changed after it was to be seen", path)
 		}
 		a.seen[path] = now
+		if !known {
+			a.watch.moved("archive " + filepath.Base(filepath.Dir(path)))
+		}
 		return nil
 	})
 	if err != nil {

@@ -63,7 +63,7 @@ func TestArchive(t *testing.T) {
 		{"a row less of several partitions", slot, slot, []string{row(2)}, "has changed"},
 	} {
 		dir := t.TempDir()
-		a := newArchive(dir)
+		a := newArchive(dir, newWatch())
 		writeFile(t, dir, c.first, row(1), row(2))
 		if err := a.look(false); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -110,7 +110,7 @@ func TestSums(t *testing.T) {
 }
 
 func TestPositionsNeverGoBack(t *testing.T) {
-	o := newObserver(nil, nil, 2)
+	o := newObserver(nil, nil, 2, newWatch())
 	for _, p := range [][]int64{{1, 2}, {1, 3}} {
 		if err := o.note(&snapshot{positions: map[string][]int64{eventsID: p}}); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ const streamsYAML = `streams:
       brokers: ["%s"]
       topics: [events]
       group: harness
-      client_id: %s
+      client_id: %s%s
       session_timeout: 1500ms
       rebalance_timeout: 6s
     format: json
@@ -81,15 +81,19 @@ var tables = []string{
 }
 
 // writeConfig writes an instance's YAML files.
-func writeConfig(dir, client, kafka, db, user, archive string, slots int) error {
+func writeConfig(dir, client, kafka, db, user, archive string, o Options) error {
 	if err := os.MkdirAll(filepath.Join(dir, "sinks"), 0o755); err != nil {
 		return err
 	}
 	width := ""
-	if slots > 0 {
-		width = fmt.Sprintf("    slots: %d", slots)
+	if o.Slots > 0 {
+		width = fmt.Sprintf("    slots: %d", o.Slots)
 	}
-	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, width, db, user)}
+	static := ""
+	if o.Static {
+		static = "\n      instance_id: " + client
+	}
+	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, width, db, user)}
 	for name, text := range sinkYAMLs {
 		if name == "archive.yaml" {
 			text = fmt.Sprintf(text, archive)

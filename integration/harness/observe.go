@@ -22,6 +22,7 @@ type observer struct {
 	db         *sql.DB
 	truth      *truth
 	partitions int
+	watch      *watch
 
 	turn                    sync.Mutex // held by a poll
 	events, keyed, balances sums
@@ -32,8 +33,8 @@ type observer struct {
 	positions map[string][]int64
 }
 
-func newObserver(db *sql.DB, t *truth, partitions int) *observer {
-	return &observer{db: db, truth: t, partitions: partitions, positions: map[string][]int64{}}
+func newObserver(db *sql.DB, t *truth, partitions int, w *watch) *observer {
+	return &observer{db: db, truth: t, partitions: partitions, watch: w, positions: map[string][]int64{}}
 }
 
 // run polls until ctx ends. An error is a fault that was found.
@@ -111,6 +112,9 @@ func (o *observer) note(s *snapshot) error {
 	moved := false
 	for id, now := range s.positions {
 		for i, before := range o.positions[id] {
+			if now[i] > before {
+				o.watch.moved(fmt.Sprintf("%s partition %d", id, i))
+			}
 			if now[i] < before {
 				return fmt.Errorf("position of %s went back: partition %d from %d to %d", id, i, before, now[i])
 			}

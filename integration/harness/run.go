@@ -25,6 +25,9 @@ type Options struct {
 	Events     int // at least so many are produced, and until the faults are over
 	PerSecond  int
 	Faults     Faults
+	Instances  int  // processes; default 2
+	Static     bool // with an instance id
+	Storm      Storm
 	Evidence   int           // of each kind at least so many; 0: none is asked for
 	Limit      time.Duration // of the whole run
 }
@@ -55,6 +58,7 @@ type Report struct {
 	Unclear   int // transactions whose end was not answered
 	Faults    map[string]int
 	Evidence  Evidence
+	Storm     StormReport
 	Lives     int // of instances
 	Polls     int // snapshots compared
 	Moved     int // of those: with positions further on than the last
@@ -135,6 +139,7 @@ type run struct {
 	archive   *archive
 	director  *director
 	timeline  *timeline
+	watch     *watch
 	begin     time.Time
 	report    Report
 }
@@ -142,7 +147,7 @@ type run struct {
 // newRun starts the servers and lays everything out. It answers the run also
 // with an error, for what there is of it.
 func newRun(t testing.TB, o Options, dir string) (*run, error) {
-	r := &run{o: o, dir: dir, rng: rand.New(rand.NewPCG(o.Seed, 1)), ledger: &ledger{}, begin: time.Now(), report: Report{Seed: o.Seed}}
+	r := &run{o: o, dir: dir, rng: rand.New(rand.NewPCG(o.Seed, 1)), ledger: &ledger{}, watch: newWatch(), begin: time.Now(), report: Report{Seed: o.Seed}}
 	diary, err := os.Create(filepath.Join(dir, "timeline"))
 	if err != nil {
 		return r, err
@@ -158,9 +163,10 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	if err := r.openDatabase(t, m); err != nil {
 		return r, err
 	}
-	for _, name := range []string{"a", "b"} {
+	for n := range max(2, o.Instances) {
+		name := string(rune('a' + n))
 		i := &instance{name: name, binary: o.Binary, config: filepath.Join(dir, name), logs: dir, db: newGate(stack.ProxyTo(t, m.Addr(), stack.MySQLFrames))}
-		if err := writeConfig(i.config, name, proxy.Addr(), i.db.Addr(), m.User(), filepath.Join(dir, "archive"), o.Slots); err != nil {
+		if err := writeConfig(i.config, name, proxy.Addr(), i.db.Addr(), m.User(), filepath.Join(dir, "archive"), o); err != nil {
 			return r, err
 		}
 		r.instances = append(r.instances, i)
@@ -173,8 +179,8 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	if r.truth, err = newTruth(k.Addr(), topic, o.Partitions); err != nil {
 		return r, err
 	}
-	r.observer = newObserver(r.db, r.truth, o.Partitions)
-	r.archive = newArchive(filepath.Join(dir, "archive"))
+	r.observer = newObserver(r.db, r.truth, o.Partitions, r.watch)
+	r.archive = newArchive(filepath.Join(dir, "archive"), r.watch)
 	r.rate = &pace{perSecond: o.PerSecond}
 	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, done: map[string]int{}}
 	for n := range 2 {
@@ -235,6 +241,11 @@ func (r *run) play(ctx context.Context) error {
 	})
 	if err := r.director.play(ctx, r.director.script(r.o.Faults)); err != nil {
 		return first(ctx, err)
+	}
+	if r.o.Storm.Time > 0 {
+		if err := r.director.storm(ctx, r.o.Storm, r.watch, &r.report.Storm); err != nil {
+			return first(ctx, err)
+		}
 	}
 	losing.Wait()
 	r.timeline.note("the faults are over")

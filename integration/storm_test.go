@@ -1,0 +1,47 @@
+package integration_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/integration/harness"
+)
+
+// stall is how long a sink may stand still in a partition while members come
+// and go and events flow.
+const stall = 10 * time.Second
+
+// Four instances come and go every two seconds, stopped or killed: nothing is
+// lost or doubled, and no sink stands still. Slots are two partitions wide, the
+// last one, and at times there are more instances than slots.
+func TestStorm(t *testing.T) {
+	runStorm(t, harness.Options{
+		Partitions: 5, Slots: 3, Instances: 4, Events: 10_000, PerSecond: 1000, Limit: 4 * time.Minute,
+		Storm: harness.Storm{Time: 36 * time.Second, Every: 2 * time.Second},
+	})
+}
+
+// The coordinator is killed in the middle of rebalances, and with it whatever is
+// being committed.
+func TestStormBroker(t *testing.T) {
+	runStorm(t, harness.Options{
+		Partitions: 6, Instances: 3, Events: 10_000, PerSecond: 1000, Limit: 4 * time.Minute,
+		Storm: harness.Storm{Time: 30 * time.Second, Every: 2 * time.Second, Brokers: 2},
+	})
+}
+
+func runStorm(t *testing.T, o harness.Options) {
+	t.Helper()
+	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
+	r := harness.Run(t, o)
+	t.Logf("seed %d: %d events in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; %d files; probe %.1f s",
+		r.Seed, r.Events, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Files, r.Probe.Seconds())
+	t.Logf("storm: %+v", r.Storm)
+	t.Logf("evidence: %+v", r.Evidence)
+	if r.Storm.Worst > stall {
+		t.Errorf("%s stood still for %s", r.Storm.Where, r.Storm.Worst)
+	}
+	if n := r.Storm.Starts + r.Storm.Stops + r.Storm.Kills; n < int(o.Storm.Time/o.Storm.Every)*3/5 {
+		t.Errorf("only %d comings and goings in %s", n, o.Storm.Time)
+	}
+}
