@@ -41,7 +41,11 @@ func runStorm(t *testing.T, o harness.Options) {
 	if r.Storm.Worst > stall {
 		t.Errorf("%s stood still for %s", r.Storm.Where, r.Storm.Worst)
 	}
-	if n := r.Storm.Starts + r.Storm.Stops + r.Storm.Kills; n < int(o.Storm.Time/o.Storm.Every)*3/5 {
-		t.Errorf("only %d comings and goings in %s", n, o.Storm.Time)
+	n, want := r.Storm.Starts+r.Storm.Stops+r.Storm.Kills, int(o.Storm.Time/o.Storm.Every)*3/5
+	if o.Storm.Brokers > 0 {
+		want = 2 * o.Storm.Brokers // Kafka takes its time to come back
+	}
+	if n < want || r.Storm.Brokers != o.Storm.Brokers {
+		t.Errorf("only %d comings and goings, and %d kills of Kafka in %s", n, r.Storm.Brokers, o.Storm.Time)
 	}
 }
