@@ -582,3 +582,28 @@ sqlite: {connection: local, table: t, create: true}
 		t.Errorf("got %d rows, want 15 (%v)", n, err)
 	}
 }
+
+// on_gap: skip_and_record, in both kinds of sinks, without a person: said once.
+func TestAGapIsSkippedOnce(t *testing.T) {
+	m := newMill(t, 1)
+	m.configure(0, "on_gap: skip_and_record")
+	m.produce(0, 10)
+	m.carry(10, 10)
+	for round := 1; round <= 2; round++ {
+		m.produce(0, 20)
+		m.deleteRecords(0, int64(20*round))
+		log := m.carry(10+10*round, 10+10*round)
+		if n := strings.Count(log, "gap: records are skipped"); n != 2 || !strings.Contains(log, fmt.Sprintf(`skipped="mill[0] [%d,%d)"`, 20*round-10, 20*round)) {
+			t.Fatalf("a gap is told %d times to two sinks:\n%s", n, log)
+		}
+		if log := m.carry(10+10*round, 10+10*round); strings.Contains(log, "gap") {
+			t.Fatalf("it is told again:\n%s", log)
+		}
+	}
+	m.check("after two gaps", func(n int) int {
+		if n%20 >= 10 {
+			return 0
+		}
+		return 1
+	})
+}

@@ -326,3 +326,33 @@ func TestARecreatedTopicGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// A batch that may have been committed and is gone in part cannot be repeated,
+// and what is left of it may be at the destination: all of it is given up.
+func TestAPendingBatchThatIsGoneInPartIsGivenUp(t *testing.T) {
+	b := newBench(t, 1)
+	s := newShelf()
+	s.break_ = func(record.Cut) error { return fmt.Errorf("no answer") }
+	b.produce(0, 100, 1)
+	k := b.sink("clicks", s, ofClicks)
+	k.SkipGaps = true
+	stop, m := b.run([]pipeline.Sink{k}, 0)
+	b.wait("a batch that is tried again", func() bool {
+		lanes := m.Snapshot().Lanes
+		return len(lanes) == 1 && lanes[0].Repeats > 0
+	})
+	stop()
+	b.produce(100, 300, 1)
+	b.deleteRecords(50)
+	s.break_ = nil
+	stop, m = b.run([]pipeline.Sink{k}, 0)
+	defer stop()
+	b.wait("what comes behind it", func() bool { return len(s.all()) == 100 })
+	b.wait("the books", func() bool {
+		l := m.Snapshot().Lanes[0]
+		return l.Skipped == 100 && l.AtRest()
+	})
+	if got, want := s.all(), clicks(300)[50:]; len(got) != len(want) {
+		t.Errorf("got %d rows, want %d", len(got), len(want))
+	}
+}

@@ -30,6 +30,10 @@
 // transaction as the rows, Replay makes the cut the name of what it writes (a
 // deduplication token, a file name, a job name), AtLeastOnce does not.
 //
+// Where a sink cannot go on by itself a person decides (sluice settle). An Atomic
+// sink lets its own position be moved then: Mover. What a Claim finds is what the
+// person is told: a High of -1 is taken for not known, and not for nothing.
+//
 // # Errors
 //
 // A plugin returns errors and classifies them; it never sleeps, retries, or
