@@ -92,7 +92,7 @@ func run(ctx context.Context, cfg *config.Config, metrics string, log *slog.Logg
 
 // carry runs the streams. The first that cannot go on ends all of them, by stop.
 func carry(ctx context.Context, stop context.CancelCauseFunc, cfg *config.Config, registry *telemetry.Registry, log *slog.Logger) error {
-	opened, err := openStreams(ctx, cfg, log)
+	opened, err := openStreams(ctx, cfg, registry, log)
 	defer func() {
 		for _, s := range opened {
 			s.close()
@@ -199,7 +199,7 @@ func (s *stream) openLetters(c *config.Stream) error {
 
 // openStreams connects to each stream's registry. One that is away is waited
 // for: it is a part of the system like the brokers.
-func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map[string]*stream, error) {
+func openStreams(ctx context.Context, cfg *config.Config, registry *telemetry.Registry, log *slog.Logger) (map[string]*stream, error) {
 	out := map[string]*stream{}
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]
@@ -212,15 +212,18 @@ func openStreams(ctx context.Context, cfg *config.Config, log *slog.Logger) (map
 		if err := opened.openLetters(s); err != nil {
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
+		shown, began := registry.Stream(s.Name), time.Now()
 		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
 			out[s.Name].events, err = opened.openEvents(ctx, s)
 			if err == nil {
+				shown.SetState(telemetry.Idle, "")
 				break
 			}
 			var away *decode.RegistryError
 			if !errors.As(err, &away) {
 				return out, cfg.Blame(s.Name, err)
 			}
+			shown.SetState(telemetry.NoRegistry, fmt.Sprintf("the schema registry has given no answer of use since %s: %s", began.UTC().Format(time.RFC3339), err))
 			log.Warn("waiting for the schema registry", "stream", s.Name, "error", err)
 			select {
 			case <-ctx.Done():

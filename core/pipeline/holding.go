@@ -113,6 +113,7 @@ func (h *holding) carry(ctx, run context.Context, cancel context.CancelFunc) {
 				return
 			}
 			forget()
+			h.arrived()
 			h.gen = n.gen
 			forget = h.watch(run, cancel)
 			h.begin(ctx, run)

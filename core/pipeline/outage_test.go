@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -178,4 +179,37 @@ func TestBrokerOutageShows(t *testing.T) {
 	away.Store(false)
 	b.wait("10 rows", func() bool { return len(s.all()) == 10 })
 	b.inState(m, telemetry.Running)
+}
+
+// While the group cannot be joined there is no lane to say so: the stream does.
+func TestAGroupThatCannotBeJoinedShows(t *testing.T) {
+	b := newBench(t, 1)
+	s := newShelf()
+	b.produce(0, 10, 1)
+	var away atomic.Bool
+	away.Store(true)
+	b.cluster.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		if away.Load() {
+			return nil, errors.New("no answer"), true // closes the connection
+		}
+		return nil, nil, false
+	})
+	stop, m := b.run([]pipeline.Sink{b.sink("clicks", s, ofClicks)}, 0)
+	defer stop()
+	state := func() telemetry.StreamSnapshot {
+		if all := m.Snapshot().Streams; len(all) == 1 {
+			return all[0]
+		}
+		return telemetry.StreamSnapshot{}
+	}
+	b.wait("the stream to say so", func() bool { return state().State == telemetry.NoBroker })
+	if reason := state().Reason; !strings.Contains(reason, "the group cannot be joined since 20") {
+		t.Errorf("reason %q", reason)
+	}
+	away.Store(false)
+	b.wait("5 rows", func() bool { return len(s.all()) == 5 })
+	if got := state(); got.State != telemetry.Running || got.Reason != "" {
+		t.Errorf("state %s, reason %q", got.State, got.Reason)
+	}
 }

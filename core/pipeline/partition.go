@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/lane"
 )
 
@@ -75,8 +76,9 @@ func (p *partition) run(ctx context.Context) {
 		case errors.As(err, &gap), errors.As(err, &cut), errors.As(err, &bad):
 			p.fail(at, err)
 		case err != nil:
-			if failures++; failures > 1 {
-				p.setTrouble(err)
+			failures++
+			if failures > 1 || errors.As(err, new(*decode.RegistryError)) || errors.As(err, new(*decode.UnknownIDError)) {
+				p.setTrouble(err) // one answer of a broker that does not come is everyday
 			}
 			p.pause(ctx, failures, err)
 		default:

@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	defer p.closeSinks()
 	m := p.origin.member(source.MemberOptions{
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: p.o.Topics,
-		Layout: p.layout, Info: p.info(), OnInfo: p.differ, Log: p.o.Log,
+		Layout: p.layout, Info: p.info(), OnInfo: p.differ, OnAway: p.away, Log: p.o.Log,
 	})
 	p.o.Log.Info(p.joining(), "group", o.Group) // which may wait for a killed member's session to end
 	for {
@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) error {
 		if err != nil {
 			return fmt.Errorf("stream %s: join group %s: %w", o.Stream, o.Group, err)
 		}
+		p.arrived()
 		p.hold(ctx, m, gen)
 		if ctx.Err() != nil || p.finished {
 			break
@@ -95,6 +96,20 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("stream %s: %w", o.Stream, p.failure)
 	}
 	return nil
+}
+
+// away shows that the group's coordinator does not answer.
+func (p *pipeline) away(err error) {
+	if p.awaySince.IsZero() {
+		p.awaySince = time.Now()
+		p.o.Metrics.Stream(p.o.Stream).SetState(telemetry.NoBroker, fmt.Sprintf("the group cannot be joined since %s: %s", p.awaySince.UTC().Format(time.RFC3339), err))
+	}
+}
+
+// arrived shows that the stream is a member of its group.
+func (p *pipeline) arrived() {
+	p.awaySince = time.Time{}
+	p.o.Metrics.Stream(p.o.Stream).SetState(telemetry.Running, "")
 }
 
 // pipeline is a stream that runs.
@@ -112,8 +127,9 @@ type pipeline struct {
 	finished bool  // nothing will come any more, and all of it is settled
 	failure  error // what was not read, or not written, then
 
-	strangers  bool // it was said that the group knows sinks that are not run here
-	complained bool // layout has, since it last had an answer; it is never called twice at a time
+	strangers  bool      // it was said that the group knows sinks that are not run here
+	awaySince  time.Time // that the group cannot be joined; zero: it can
+	complained bool      // layout has, since it last had an answer; it is never called twice at a time
 }
 
 func assemble(o Options) (*pipeline, error) {

@@ -24,6 +24,8 @@ type MemberOptions struct {
 	Info   string // a text of at most 1 KiB that members should agree on, such as a hash of the sinks they run
 	// OnInfo is called on the leader with everybody's Info, by instance or member id, when they differ. It must not block.
 	OnInfo func(infos map[string]string)
+	// OnAway is called when Join or Rejoin has no answer of a coordinator, before it tries again. It must not block.
+	OnAway func(err error)
 	Log    *slog.Logger
 }
 
@@ -145,6 +147,9 @@ func (m *Member) Rejoin(ctx context.Context, owned []Slot) (*Generation, error) 
 // pause waits before another try, longer each time. false: ctx has ended.
 func (m *Member) pause(ctx context.Context, tries int, pause *time.Duration, err error) bool {
 	level := slog.LevelWarn
+	if m.o.OnAway != nil && !errors.As(err, new(*KafkaError)) {
+		m.o.OnAway(err)
+	}
 	if errors.As(err, new(*KafkaError)) || tries&(tries-1) != 0 {
 		level = slog.LevelDebug // the group at its work; or the same again, said ever more rarely
 	}

@@ -31,6 +31,7 @@ type family struct {
 	states           bool                                  // per lane and state
 	histogram        func(l *LaneSnapshot) *HistogramSnapshot
 	stream           func(s *StreamSnapshot) int64 // per stream
+	streamStates     bool                          // per stream and state
 }
 
 // families are all that WriteTo writes, in order. Counters are per slot,
@@ -84,6 +85,7 @@ func families() []family {
 		histogram("commit_duration_seconds", "Time from the begin of staging a batch to the answer of its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.CommitTime }),
 		histogram("record_delay_seconds", "Time from a record's timestamp in Kafka to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.RecordDelay }),
 		histogram("event_delay_seconds", "Time from an event's own time to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.EventDelay }),
+		{name: "sluice_stream_state", kind: "gauge", help: "1 for the state that the stream is in, apart from its sinks, 0 for the others.", streamStates: true},
 		membership("slots", "gauge", "Slots, which are runs of partitions, that this program has now.", func(s *StreamSnapshot) int64 { return s.Slots }),
 		membership("rebalances_total", "counter", "Generations of the consumer group that this program has taken part in.", func(s *StreamSnapshot) int64 { return s.Rebalances }),
 		membership("slots_kept_total", "counter", "Slots that went on undisturbed through a rebalance.", func(s *StreamSnapshot) int64 { return s.Kept }),
@@ -102,6 +104,8 @@ func Metrics() []Metric {
 			m.Labels = append(m.Labels, "state")
 		case f.histogram != nil:
 			m.Labels = slices.Clone(sinkLabels[:])
+		case f.streamStates:
+			m.Labels = append(slices.Clone(streamLabels[:]), "state")
 		case f.stream != nil:
 			m.Labels = slices.Clone(streamLabels[:])
 		}
@@ -119,6 +123,12 @@ func (s Snapshot) WriteTo(out io.Writer) (int64, error) {
 		if f.histogram != nil {
 			for i := range sinks {
 				w.histogram(f, &sinks[i])
+			}
+			continue
+		}
+		if f.streamStates {
+			for i := range s.Streams {
+				w.states(f.name, s.Streams[i].State, "stream", s.Streams[i].Stream)
 			}
 			continue
 		}
@@ -173,6 +183,17 @@ func (w *exposition) sample(name string, value string, labels ...string) {
 	w.text("} ", value, "\n")
 }
 
+// states writes a sample for each state: 1 for the one that is.
+func (w *exposition) states(name string, is State, labels ...string) {
+	for _, state := range States() {
+		value := "0"
+		if state == is {
+			value = "1"
+		}
+		w.sample(name, value, append(labels[:len(labels):len(labels)], "state", state.String())...)
+	}
+}
+
 func (w *exposition) lane(f family, l *LaneSnapshot) {
 	labels := func(partition int32, more ...string) []string {
 		return append([]string{"sink", l.Sink, "connection", l.Connection, "stream", l.Stream, "topic", l.Topic,
@@ -180,13 +201,7 @@ func (w *exposition) lane(f family, l *LaneSnapshot) {
 	}
 	switch {
 	case f.states:
-		for _, state := range States() {
-			value := "0"
-			if state == l.State {
-				value = "1"
-			}
-			w.sample(f.name, value, labels(l.Partition, "state", state.String())...)
-		}
+		w.states(f.name, l.State, labels(l.Partition)...)
 	case f.marks != nil:
 		for _, m := range l.Marks {
 			if v, ok := f.marks(m); ok {
