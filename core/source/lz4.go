@@ -27,7 +27,7 @@ func unlz4(dst, src []byte, limit int) ([]byte, error) {
 		return nil, err
 	}
 	start := len(dst)
-	dst = room(dst, min(limit-start, 4*len(src)))
+	dst = room(dst, min(limit-start, 4*len(src)), limit)
 	for {
 		if len(src) < 4 {
 			return nil, errLZ4Short
@@ -97,7 +97,7 @@ func lz4Block(dst, src, dict []byte, stored bool, most, limit int) ([]byte, erro
 		if len(src) > most {
 			return nil, &LimitError{limit}
 		}
-		return append(room(dst, len(src)), src...), nil
+		return append(room(dst, len(src), limit), src...), nil
 	}
 	for {
 		at := len(dst)
@@ -112,6 +112,6 @@ func lz4Block(dst, src, dict []byte, stored bool, most, limit int) ([]byte, erro
 			}
 			return nil, err
 		}
-		dst = room(dst, min(most, max(2*space, 64<<10)))
+		dst = room(dst, min(most, max(2*space, 64<<10)), limit)
 	}
 }

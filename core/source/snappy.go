@@ -48,7 +48,7 @@ func snappyBlock(dst, src []byte, limit int) ([]byte, error) {
 		return nil, &LimitError{limit}
 	}
 	if need := len(dst) + size; need > cap(dst) {
-		dst = room(dst, max(size, min(len(dst), limit-len(dst))))
+		dst = room(dst, max(size, min(len(dst), limit-len(dst))), limit)
 	}
 	at := len(dst)
 	if _, err := snappy.Decode(dst[at:at+size:at+size], src); err != nil {

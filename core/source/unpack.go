@@ -112,13 +112,13 @@ func (u *unpacker) unzip(dst, src []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	dst = room(dst, min(limit, 4*len(src)))
+	dst = room(dst, min(limit, 4*len(src)), limit)
 	for {
 		if len(dst) == cap(dst) {
 			if len(dst) > limit {
 				return nil, &LimitError{limit}
 			}
-			dst = room(dst, min(len(dst)+512, limit-len(dst)+1))
+			dst = room(dst, min(len(dst)+512, limit-len(dst)+1), limit)
 		}
 		n, err := u.gzip.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
@@ -153,12 +153,14 @@ func (u *unpacker) unzstd(dst, src []byte, limit int) ([]byte, error) {
 	return dst, nil
 }
 
-// room gives dst space for n more bytes, keeping what is in it.
-func room(dst []byte, n int) []byte {
+// room gives dst space for n more bytes, keeping what is in it. It grows by
+// doubling, up to the limit of a batch: a batch that unpacks to much, little by
+// little, would otherwise be copied as often as it grows.
+func room(dst []byte, n, limit int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
 	}
-	grown := make([]byte, len(dst), len(dst)+n)
+	grown := make([]byte, len(dst), max(len(dst)+n, min(2*cap(dst), limit)))
 	copy(grown, dst)
 	return grown
 }

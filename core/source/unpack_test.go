@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/pierrec/lz4/v4"
@@ -27,6 +28,30 @@ func TestReaderBombs(t *testing.T) {
 				if cap(b) > 4*le.Limit {
 					t.Fatal("holds", cap(b))
 				}
+			}
+		})
+	}
+}
+
+// A batch that unpacks little by little to the limit is not copied as often as
+// it grows: what is allocated on the way is a small multiple of the limit.
+func TestReaderBombsAreNotCopied(t *testing.T) {
+	zeros := make([]byte, 40<<20)
+	for _, c := range benchCodecs[1:] {
+		t.Run(c.name, func(t *testing.T) {
+			const limit = 32 << 20
+			r := Reader{Limits: Limits{MaxBatchBytes: limit}}
+			data := testBatch{records: values(1, "x"), raw: pack(t, c.codec, zeros), codec: c.codec}.build(t)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := walk(&r, Fetched{Batches: data}, 0)
+			runtime.ReadMemStats(&after)
+			var le *LimitError
+			if !errors.As(err, &le) {
+				t.Fatal(err)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 4*limit {
+				t.Fatalf("%d MiB were allocated for a limit of %d", n>>20, limit>>20)
 			}
 		})
 	}
