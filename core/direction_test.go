@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"core/lane":         {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry"},
 	"core/deadletter":   {"core/lane", "core/source"},
 	"core/pipeline":     {"core/record", "core/sink", "core/plan", "core/ledger", "core/telemetry", "core/lane", "core/source", "core/folder", "core/decode"},
-	"core/peek":         {"core/record", "core/plan", "core/source", "core/decode"},
+	"core/peek":         {"core/record", "core/plan", "core/source", "core/decode", "core/folder"},
 	"core/settle":       {"core/record", "core/sink", "core/ledger", "core/source"},
 	"sinks":             {"core/sink", "sinks/*"},
 	"sinks/*":           {"core/record", "core/sink", "sinks/*"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/peek"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/source"
@@ -87,7 +89,7 @@ func (f *intsFlag) Set(text string) error {
 
 // run shows what was asked for.
 func (p *peekFlags) run(ctx context.Context, c *call) error {
-	from, err := p.checked(c)
+	begin, err := p.checked(c)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,12 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	events, err := p.events(ctx, cfg, stream)
+	from, close, err := openPeek(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream.Name, err)
+	}
+	defer close()
+	events, err := p.events(ctx, cfg, stream, from.files)
 	if err != nil {
 		return err
 	}
@@ -107,25 +114,13 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if stream.Files != nil {
-		return usagef("peek reads from Kafka, and the stream %s is read from files", stream.Name)
-	}
-	options, err := stream.Kafka.Cluster()
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", stream.Name, err)
-	}
-	cluster, err := source.Open(options)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", stream.Name, err)
-	}
-	defer cluster.Close()
 	shown, err := newShown(p.format, p.wide, p.follow, c.stdout, c.stderr, pl)
 	if err != nil {
 		return err
 	}
 	totals, err := peek.Run(ctx, peek.Options{
-		Cluster: cluster, Topics: stream.Kafka.Topics, Partitions: p.partitions, Events: events, Plan: pl,
-		From: from, Limit: p.limit, Follow: p.follow,
+		Origin: from.Origin, Topics: topicsOf(stream), Partitions: p.partitions, Events: events, Plan: pl,
+		From: begin, Limit: p.limit, Follow: p.follow,
 		Show: shown.record, Groups: shown.groups, Progress: shown.progress,
 		Warn: func(err error) { fmt.Fprintf(c.stderr, "sluice: %s\n", err) },
 	})
@@ -136,6 +131,56 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 		return fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
 	return nil
+}
+
+// origin is where a stream is looked at.
+type origin struct {
+	peek.Origin
+	files *folder.Source // nil for Kafka
+}
+
+// openPeek opens where a stream's records are. Files are looked at with a copy
+// of the state folder, so that offsets are those of the stream, and neither its
+// lock nor its progress is touched.
+func openPeek(ctx context.Context, s *config.Stream) (_ origin, close func(), err error) {
+	if s.Files == nil {
+		options, err := s.Kafka.Cluster()
+		if err != nil {
+			return origin{}, nil, err
+		}
+		cluster, err := source.Open(options)
+		if err != nil {
+			return origin{}, nil, err
+		}
+		return origin{Origin: peek.Kafka(cluster)}, cluster.Close, nil
+	}
+	options := s.Folder()
+	state, err := os.MkdirTemp("", "sluice-peek-")
+	if err != nil {
+		return origin{}, nil, err
+	}
+	remove := func() { os.RemoveAll(state) } //nolint:errcheck // it is in the system's folder for such
+	if err := folder.Copy(options.State, state); err != nil {
+		remove()
+		return origin{}, nil, err
+	}
+	options.State = state
+	files, err := folder.Open(options)
+	if err != nil {
+		remove()
+		return origin{}, nil, err
+	}
+	m := files.Member()
+	close = func() {
+		m.Leave(context.WithoutCancel(ctx)) //nolint:errcheck // the progress is a copy
+		files.Close()                       //nolint:errcheck
+		remove()
+	}
+	if _, err := m.Join(ctx); err != nil {
+		close()
+		return origin{}, nil, err
+	}
+	return origin{peek.Files(files), files}, close, nil
 }
 
 // checked looks at the flags and the argument as far as they can be judged
@@ -245,10 +290,13 @@ func nameless(kind, name string, names []string) error {
 // not want to wait as long as a sink must.
 const peekGrace = 3 * time.Second
 
-func (p *peekFlags) events(ctx context.Context, cfg *config.Config, s *config.Stream) (*decode.Stream, error) {
+func (p *peekFlags) events(ctx context.Context, cfg *config.Config, s *config.Stream, files *folder.Source) (*decode.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	o, err := s.Decode()
+	if files != nil {
+		o, err = s.DecodeFiles(files)
+	}
 	if err != nil {
 		return nil, err
 	}

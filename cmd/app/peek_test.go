@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicekit/sluice/cmd/app"
+	folder_ "github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/sinks"
 )
 
@@ -255,5 +256,41 @@ func TestPeekFollow(t *testing.T) {
 	all.Wait()
 	if code != 0 {
 		t.Errorf("exit code %d: %s", code, messages.String())
+	}
+}
+
+// A stream of files is looked at with the offsets that it has when it runs,
+// also while it runs.
+func TestPeekFiles(t *testing.T) {
+	folder(t, map[string]string{
+		"a.jsonl": `{"id":1,"text":"one"}` + "\n" + `{"id":"two"}` + "\n" + `{"id":3}` + "\n",
+		"b.jsonl": `{"id":4}` + "\n",
+		"s.yaml":  "streams:\n  lines:\n    files: {paths: ['*.jsonl'], state: state}\n    format: json\n    types: {id: int, text: string}\n---\nsink: a\nfrom: lines\nfields: {id: id}\ndiscard:\n",
+	})
+	ids := func(args ...string) (out string) {
+		t.Helper()
+		for _, l := range lines(t, sluice(t, append([]string{"peek", "--json"}, args...)...)) {
+			out += fmt.Sprintf("%d:%v%.12s ", l.Offset, l.Row["id"], l.Rejected)
+		}
+		return out
+	}
+	const all = "0:1 22:<nil>id: a JSON v 35:3 44:4 "
+	if got := ids("--from", "earliest"); got != all {
+		t.Errorf("before the stream has run: %q, want %q", got, all)
+	}
+	if got := ids("--from", "35", "--limit", "1"); got != "35:3 " {
+		t.Errorf("from an offset: %q", got)
+	}
+	if got := ids("--where", "id == 4"); got != "22:<nil>id: a JSON v 44:4 " {
+		t.Errorf("with where: %q", got)
+	}
+	sluice(t, "run").want(t, 1, "", "bad record") // on_bad_record is stop
+	running, err := folder_.Open(folder_.Options{Name: "lines", Paths: []string{"*.jsonl"}, State: "state"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close() // its lock is in nobody's way
+	if got := ids("--from", "earliest"); got != all {
+		t.Errorf("after the stream has run: %q, want %q", got, all)
 	}
 }

@@ -15,7 +15,8 @@ import (
 
 // cursor reads one partition: what was fetched last and is not shown yet.
 type cursor struct {
-	cluster   *source.Cluster
+	origin    Origin
+	reader    reader
 	topic     string
 	partition int32
 	decoder   *decode.Decoder
@@ -30,22 +31,16 @@ type cursor struct {
 	row, bad int   // next of each to show
 	warning  error // something odd that is to be told once
 
-	buf            []byte
-	reader         source.Reader
-	maxBytes       int32
 	idle           time.Time // since when nothing came though the end is not reached
 	read, filtered int64
 }
 
-// What one partition fetches at a time, and how long it waits for what should
-// be there: a schema that the registry does not have yet, a leader that moves.
-const (
-	fetchBytes = 256 << 10
-	patience   = 20 * time.Second
-)
+// patience is how long a partition waits for what should be there: a schema
+// that the registry does not have yet, a leader that moves.
+const patience = 20 * time.Second
 
 func newCursor(o Options, topic string, partition int32) (*cursor, error) {
-	c := &cursor{cluster: o.Cluster, topic: topic, partition: partition, maxBytes: fetchBytes}
+	c := &cursor{origin: o.Origin, reader: o.Origin.reader(topic, partition), topic: topic, partition: partition}
 	var err error
 	if c.decoder, err = o.Events.NewDecoder(o.Plan.Wants()); err != nil {
 		return nil, err
@@ -59,11 +54,11 @@ func newCursor(o Options, topic string, partition int32) (*cursor, error) {
 
 // begin finds out where to start and where the partition ends now.
 func (c *cursor) begin(ctx context.Context, from From) error {
-	first, err := c.cluster.Offsets(ctx, c.topic, c.partition, source.Earliest)
+	first, err := c.origin.Offsets(ctx, c.topic, c.partition, source.Earliest)
 	if err != nil {
 		return err
 	}
-	if c.end, err = c.cluster.Offsets(ctx, c.topic, c.partition, source.Latest); err != nil {
+	if c.end, err = c.origin.Offsets(ctx, c.topic, c.partition, source.Latest); err != nil {
 		return err
 	}
 	switch {
@@ -80,7 +75,7 @@ func (c *cursor) begin(ctx context.Context, from From) error {
 			c.next = c.end
 		}
 	default:
-		if c.next, err = c.cluster.Offsets(ctx, c.topic, c.partition, from.Position); err != nil {
+		if c.next, err = c.origin.Offsets(ctx, c.topic, c.partition, from.Position); err != nil {
 			return err
 		}
 	}
@@ -154,21 +149,18 @@ func passes(err error) bool {
 }
 
 func (c *cursor) try(ctx context.Context, wait time.Duration) error {
-	f, err := c.cluster.Fetch(ctx, source.FetchRequest{
-		Topic: c.topic, Partition: c.partition, Offset: c.next, MaxBytes: c.maxBytes, MaxWait: wait,
-	}, c.buf)
-	c.buf = f.Buf
-	var gone *source.OutOfRangeError
-	if errors.As(err, &gone) && gone.LogStart > c.next {
-		c.warning = fmt.Errorf("%s[%d] begins at offset %d: [%d,%d) is gone", c.topic, c.partition, gone.LogStart, c.next, gone.LogStart)
-		c.next = gone.LogStart
+	end, err := c.reader.fetch(ctx, c.next, wait)
+	var gone *goneError
+	if errors.As(err, &gone) {
+		c.warning = fmt.Errorf("%s[%d]: [%d,%d) is gone", c.topic, c.partition, c.next, gone.next)
+		c.next = gone.next
+		c.ended = c.next >= c.end
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	first := c.next
-	c.reader.Reset(f, first)
 	c.events.Reset()
 	c.events.Partition, c.events.First, c.events.Next = c.partition, first, first
 	c.badTimes = c.badTimes[:0]
@@ -176,7 +168,7 @@ func (c *cursor) try(ctx context.Context, wait time.Duration) error {
 		return err
 	}
 	c.next = c.events.Next
-	c.ended = c.next >= max(c.end, f.LastStable)
+	c.ended = c.next >= max(c.end, end)
 	if err := c.stuck(first); err != nil {
 		return err
 	}
@@ -190,14 +182,16 @@ func (c *cursor) try(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// decode takes the records of the answer into events.
+// decode takes the records that were fetched into events.
 func (c *cursor) decode(ctx context.Context) error {
 	for {
-		r, ok := c.reader.Next()
+		r, bad, ok := c.reader.next()
 		if !ok {
 			break
 		}
-		if err := c.decoder.Append(ctx, c.events, r.Offset, r.Timestamp, r.Value); err != nil {
+		if bad != "" {
+			c.events.Bad = append(c.events.Bad, record.Bad{Offset: r.Offset, Reason: bad})
+		} else if err := c.decoder.Append(ctx, c.events, r.Offset, r.Timestamp, r.Value); err != nil {
 			if errors.Is(err, decode.ErrFull) && c.events.Next > c.events.First {
 				return nil
 			}
@@ -208,17 +202,12 @@ func (c *cursor) decode(ctx context.Context) error {
 			c.badTimes = append(c.badTimes, r.Timestamp)
 		}
 	}
-	err := c.reader.Err()
-	var torn *source.TornError
-	if errors.As(err, &torn) && int64(torn.Need) > int64(c.maxBytes) && torn.Need < 1<<30 {
-		c.maxBytes, err = int32(torn.Need), nil // a batch larger than an answer
-		c.idle = time.Time{}
-	}
+	next, err := c.reader.ended(c.events.Next)
 	if err != nil && c.events.Next == c.events.First {
 		return fmt.Errorf("read %s[%d] at offset %d: %w", c.topic, c.partition, c.events.First, err)
 	}
 	if err == nil {
-		c.events.Next = max(c.events.Next, c.reader.NextOffset())
+		c.events.Next = max(c.events.Next, next)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // Options say what to look at.
 type Options struct {
-	Cluster    *source.Cluster
+	Origin     Origin
 	Topics     []string
 	Partitions []int32 // of each topic; none: all
 	Events     *decode.Stream
@@ -103,7 +103,7 @@ type look struct {
 
 // open finds the partitions and where to begin in each.
 func (l *look) open(ctx context.Context) error {
-	d, err := l.o.Cluster.Describe(ctx, l.o.Topics...)
+	d, err := l.o.Origin.Describe(ctx, l.o.Topics...)
 	if err != nil {
 		return err
 	}
