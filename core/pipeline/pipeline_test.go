@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/record"
@@ -149,6 +150,7 @@ type bench struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	events  *decode.Stream
+	grave   lane.DeadLetters // nil: the topic events.dead
 	logs    logs
 }
 
@@ -244,11 +246,15 @@ func (b *bench) run(sinks []pipeline.Sink, slots int) (stop func(), metrics *tel
 	metrics = telemetry.NewRegistry()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
+	letters := b.grave
+	if letters == nil {
+		letters = deadletter.NewTopic(cluster, "events.dead")
+	}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(b.t.Output(), &b.logs), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		done <- pipeline.Run(ctx, pipeline.Options{
 			Stream: "test", Cluster: cluster, Topics: []string{"events"}, Group: "g", Session: 6 * time.Second, Slots: slots,
-			Events: b.events, Sinks: sinks, DeadLetters: deadletter.NewTopic(cluster, "events.dead"), Metrics: metrics, Log: log,
+			Events: b.events, Sinks: sinks, DeadLetters: letters, Metrics: metrics, Log: log,
 		})
 	}()
 	var once sync.Once
