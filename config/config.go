@@ -7,7 +7,7 @@ import (
 	"github.com/sluicekit/sluice/core/sink"
 )
 
-// Config is everything that the YAML files say. Every default is filled in.
+// Config is everything that the YAML files say. Every default is filled in but that of limits.
 type Config struct {
 	Streams     []Stream     // in the order of the files
 	Connections []Connection // in the order of the files
@@ -21,7 +21,7 @@ type Config struct {
 
 // Limits bound the whole process.
 type Limits struct {
-	// Memory is the budget of fetched, decoded and held data, in bytes.
+	// Memory is the budget of fetched, decoded and held data, in bytes; 0: not given, and taken from what the program has.
 	Memory sink.Size `yaml:"memory"`
 }
 

@@ -12,7 +12,6 @@ import (
 
 // finish fills in defaults and checks what no document shows by itself.
 func (l *loader) finish() {
-	l.config.Limits.Memory = nonZero(l.config.Limits.Memory, defaultMemory)
 	l.checkGroups()
 	l.checkStates()
 	for i, s := range l.sinks {

@@ -34,7 +34,6 @@ const (
 	defaultBytes   = sink.Size(64 << 20)
 	defaultAge     = 5 * time.Second
 	defaultTimeout = 5 * time.Minute
-	defaultMemory  = sink.Size(512 << 20)
 )
 
 // settings decodes a mapping of settings and checks their bounds.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
+	"os"
 	"sync"
 	"time"
 
@@ -112,10 +112,9 @@ func carry(ctx context.Context, stop context.CancelCauseFunc, cfg *config.Config
 	if err != nil {
 		return err
 	}
-	budget := pipeline.NewBudget(int64(cfg.Limits.Memory))
-	if limit := int64(cfg.Limits.Memory) * 2; limit > 0 && limit < debug.SetMemoryLimit(-1) { // a lower GOMEMLIMIT stands
-		debug.SetMemoryLimit(limit)
-	}
+	memory := planMemory(int64(cfg.Limits.Memory), containerLimit("/"), os.Getenv("GOMEMLIMIT"))
+	memory.apply(log)
+	budget := pipeline.NewBudget(memory.budget)
 	var all sync.WaitGroup
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]

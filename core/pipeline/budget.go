@@ -82,6 +82,12 @@ func (b *Budget) reserve(ctx context.Context, n int64) error {
 	return ctx.Err()
 }
 
+// Reserve implements source.Memory.
+func (b *Budget) Reserve(ctx context.Context, n int64) error { return b.reserve(ctx, n) }
+
+// Charge implements source.Memory.
+func (b *Budget) Charge(n int64) { b.charge(n) }
+
 // enter takes n bytes for reading if there are as many and nobody is before us.
 func (b *Budget) enter(n int64) bool {
 	b.mu.Lock()

@@ -72,7 +72,7 @@ func (c *filesCursor) high() int64 { return c.End() }
 func (c *filesCursor) close() { c.Close() }
 
 // free has nothing to give: an open file goes on where it is.
-func (c *filesCursor) free() int64 { return 0 }
+func (c *filesCursor) free(bool) int64 { return 0 }
 
 // judge implements judging: what is wrong with the latest record, and where it
 // lies.

@@ -16,43 +16,77 @@ import (
 // kafka is a cluster as an origin.
 type kafka struct {
 	*source.Cluster
-	answers sync.Pool // of *answer, for cursors that fetch
+	fetcher *source.Fetcher
+	readers sync.Pool // of *source.Reader, for cursors that are in the middle of an answer
+
+	mu     sync.Mutex // held while starts is asked for: all others want the same
+	starts map[start]starts
 }
+
+// start is what the lanes of a stream ask for at the same time.
+type start struct {
+	topic string
+	at    source.Position
+}
+
+// starts is an answer, and when it was.
+type starts struct {
+	offsets map[int32]int64
+	when    time.Time
+}
+
+// startsFor is how long an answer is good for: long enough for the lanes that
+// start together, too short for the log's begin to move on much.
+const startsFor = 2 * time.Second
+
+// Offsets implements origin: hundreds of lanes that start ask once.
+func (k *kafka) Offsets(ctx context.Context, topic string, partition int32, at source.Position) (int64, error) {
+	k.mu.Lock()
+	s := k.starts[start{topic, at}]
+	if time.Since(s.when) > startsFor {
+		if all, err := k.AllOffsets(ctx, topic, at); err == nil {
+			s = starts{all, time.Now()}
+			k.starts = map[start]starts{{topic, at}: s}
+		}
+	}
+	k.mu.Unlock()
+	if o, ok := s.offsets[partition]; ok && time.Since(s.when) <= startsFor {
+		return o, nil
+	}
+	return k.Cluster.Offsets(ctx, topic, partition, at)
+}
+
+// newKafka makes one. answers of the brokers have a small part of the budget each: there are some at a time.
+func newKafka(c *source.Cluster, b *Budget) *kafka {
+	answer := int64(4 << 20)
+	if b.Bytes > 0 {
+		answer = max(min(answer, b.Bytes/64), 512<<10)
+	}
+	return &kafka{Cluster: c, fetcher: source.NewFetcher(c, b, answer)}
+}
+
+// end is not called close: cursors embed a kafka, and close is theirs.
+func (k *kafka) end() { k.fetcher.Close() }
 
 func (k *kafka) cursor(o cursorOptions) cursor {
 	return &kafkaCursor{kafka: k, o: o, at: -1, end: -1}
 }
 
-// answer is the memory that one answer is read with.
-type answer struct {
-	buf     []byte
-	fetched source.Fetched
-	reader  source.Reader
+func (k *kafka) reader() *source.Reader {
+	if r, ok := k.readers.Get().(*source.Reader); ok {
+		return r
+	}
+	r := &source.Reader{}
+	r.Limits.OneBatch = true // decoders copy what they keep
+	return r
 }
 
-func (k *kafka) answer() *answer {
-	if a, ok := k.answers.Get().(*answer); ok {
-		return a
+// keep takes a reader for the next answer. What was made for a large one goes.
+func (k *kafka) keep(r *source.Reader) {
+	r.Reset(source.Fetched{}, 0)
+	if r.Footprint() <= largeBytes {
+		k.readers.Put(r)
 	}
-	a := &answer{}
-	a.reader.Limits.OneBatch = true // decoders copy what they keep
-	return a
-}
-
-// size is what the answer takes, as a whole.
-func (a *answer) size() int64 { return int64(cap(a.buf)) + a.reader.Footprint() }
-
-// keep takes memory for the next answer. What was made for a large one goes.
-func (k *kafka) keep(a *answer) {
-	a.fetched = source.Fetched{}
-	a.reader.Reset(a.fetched, 0)
-	if int64(cap(a.buf)) > largeBytes {
-		a.buf = nil
-	}
-	if a.reader.Footprint() > largeBytes {
-		a.reader = source.Reader{Limits: a.reader.Limits}
-	}
-	k.answers.Put(a)
 }
 
 func (k *kafka) member(o source.MemberOptions) member {
@@ -82,27 +116,27 @@ type kafkaCursor struct {
 	*kafka
 	o cursorOptions
 
-	answer  *answer // nil: nothing is fetched
-	charged int64   // for it
-	end     int64   // the last stable offset
-	at      int64   // offset behind what was read last,
-	epoch   int32   // and its leader epoch: the broker is asked whether it still has that
+	fetched source.Fetched
+	reader  *source.Reader // of fetched; nil: nothing is
+	charged int64          // for what it unpacks
+	asked   *source.Ask    // for what comes next; nil: not asked for yet
+	askedAt int64
+	end     int64 // the last stable offset
+	at      int64 // offset behind what was read last,
+	epoch   int32 // and its leader epoch: the broker is asked whether it still has that
 }
 
 func (c *kafkaCursor) fetch(ctx context.Context, at int64) error {
-	c.free()
-	if err := c.o.budget.reserve(ctx, int64(c.o.maxBytes)); err != nil {
-		return err
+	c.let()
+	if c.asked != nil && c.askedAt != at {
+		c.cancel()
 	}
-	c.charged = int64(c.o.maxBytes)
-	a := c.kafka.answer()
-	c.answer = a
-	ask := source.FetchRequest{Topic: c.o.topic, TopicID: c.o.topicID, Partition: c.o.partition, Offset: at, MaxBytes: c.o.maxBytes, MaxWait: c.o.maxWait}
-	if c.at == at && c.at > 0 && c.epoch >= 0 {
-		ask.CheckEpoch, ask.LastEpoch = true, c.epoch
+	if c.asked == nil {
+		c.ask(at, c.at, c.epoch)
 	}
-	f, err := c.Fetch(ctx, ask, a.buf)
-	a.buf = f.Buf
+	ask := c.asked
+	c.asked = nil
+	f, err := ask.Wait(ctx)
 	if err != nil {
 		return c.outside(err)
 	}
@@ -112,29 +146,52 @@ func (c *kafkaCursor) fetch(ctx context.Context, at int64) error {
 	}
 	if f.LogStart > at {
 		// The broker let it pass; it is a gap all the same.
+		f.Release()
 		return &lane.GapError{Topic: c.o.topic, Partition: c.o.partition, First: at, Next: f.LogStart}
 	}
-	a.fetched = f
-	a.reader.Reset(f, at)
-	c.recharge(a.size())
+	c.fetched, c.reader = f, c.kafka.reader()
+	c.reader.Reset(f, at)
+	// The next answer comes while this one is decoded.
+	if last, epoch, ok := source.LastOf(f.Batches); ok && last+1 < c.end && !c.o.budget.short() {
+		c.ask(last+1, last+1, epoch)
+	}
 	return nil
 }
 
-// recharge makes the budget know what the answer really takes.
-func (c *kafkaCursor) recharge(n int64) {
-	c.o.budget.charge(n - c.charged)
-	c.charged = n
+// ask asks for what comes from an offset on. behind and epoch: see c.at.
+func (c *kafkaCursor) ask(at, behind int64, epoch int32) {
+	req := source.FetchRequest{Topic: c.o.topic, TopicID: c.o.topicID, Partition: c.o.partition, Offset: at, MaxBytes: c.o.maxBytes, MaxWait: c.o.maxWait}
+	if behind == at && behind > 0 && epoch >= 0 {
+		req.CheckEpoch, req.LastEpoch = true, epoch
+	}
+	c.asked, c.askedAt = c.fetcher.Ask(req, c.end > at || c.end < 0), at
 }
 
-func (c *kafkaCursor) free() (freed int64) {
-	if c.answer == nil {
+func (c *kafkaCursor) cancel() {
+	if c.asked != nil {
+		c.asked.Cancel()
+		c.asked = nil
+	}
+}
+
+// let gives the answer back.
+func (c *kafkaCursor) let() (freed int64) {
+	if c.reader == nil {
 		return 0
 	}
-	c.keep(c.answer)
-	c.answer = nil
+	c.keep(c.reader)
+	c.reader = nil
 	freed = c.charged
-	c.recharge(0)
-	return freed
+	c.o.budget.charge(-c.charged)
+	c.charged = 0
+	return freed + c.fetched.Release()
+}
+
+func (c *kafkaCursor) free(all bool) (freed int64) {
+	if all {
+		c.cancel()
+	}
+	return c.let()
 }
 
 // brokerError is an answer to a fetch that did not come, or was of no use.
@@ -169,15 +226,19 @@ func (c *kafkaCursor) outside(err error) error {
 }
 
 func (c *kafkaCursor) next() (source.Record, bool) {
-	r, ok := c.answer.reader.Next()
+	r, ok := c.reader.Next()
 	if ok {
+		if n := c.reader.Footprint(); n != c.charged {
+			c.o.budget.charge(n - c.charged)
+			c.charged = n
+		}
 		c.at, c.epoch = r.Offset+1, r.LeaderEpoch
 	}
 	return r, ok
 }
 
 func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
-	reader := &c.answer.reader
+	reader := c.reader
 	err = reader.Err()
 	var torn *source.TornError
 	if errors.As(err, &torn) {
@@ -201,17 +262,17 @@ func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
 // other one's records must stay as they are.
 func (c *kafkaCursor) ahead(from int64) iter.Seq[source.Record] {
 	return func(yield func(source.Record) bool) {
-		if c.answer == nil {
+		if c.reader == nil {
 			return
 		}
-		n := c.answer.size() // much the same as before
+		n := c.reader.Footprint() // much the same as before
 		c.o.budget.charge(n)
 		defer c.o.budget.charge(-n)
-		a := c.kafka.answer()
-		defer c.keep(a)
-		a.reader.Reset(c.answer.fetched, from)
+		r := c.kafka.reader()
+		defer c.keep(r)
+		r.Reset(c.fetched, from)
 		for {
-			rec, ok := a.reader.Next()
+			rec, ok := r.Next()
 			if !ok || !yield(rec) {
 				return // an error is met again when it is time
 			}

@@ -42,7 +42,7 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 	l.touched = true
 	if !l.open || l.next != at {
 		if err := l.fetch(ctx, at); err != nil {
-			l.free()
+			l.free(true)
 			return nil, err
 		}
 	}
@@ -50,7 +50,7 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 	c.Partition, c.First, c.Next = l.partition, at, at
 	err := l.fill(ctx, c)
 	if !l.open {
-		l.free()
+		l.free(false)
 	}
 	if c.Next == c.First {
 		c.release()
@@ -67,7 +67,8 @@ func (l *loader) load(ctx context.Context, at int64) (*chunk, error) {
 
 // fetch asks for records from an offset on.
 func (l *loader) fetch(ctx context.Context, at int64) error {
-	l.free()
+	l.free(false)
+	l.budget.keep(l)
 	if err := l.cursor.fetch(ctx, at); err != nil {
 		return err
 	}
@@ -76,26 +77,28 @@ func (l *loader) fetch(ctx context.Context, at int64) error {
 		return err
 	}
 	l.decoder, l.open, l.next = d, true, at
-	l.budget.keep(l)
 	return nil
 }
 
-// free is done with what was fetched, and says how much memory that gives.
-func (l *loader) free() (freed int64) {
+// free is done with what was fetched, and with all also with what was asked for
+// in advance. It says how much memory that gives.
+func (l *loader) free(all bool) (freed int64) {
 	if l.decoder != nil {
 		l.decoders.Put(l.decoder)
 		l.decoder = nil
-		l.budget.forget(l)
 	}
 	l.open, l.held = false, nil
-	return l.cursor.free()
+	if all {
+		l.budget.forget(l)
+	}
+	return l.cursor.free(all)
 }
 
 // close is for one that is not used any more.
 func (l *loader) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.free()
+	l.free(true)
 	if c, ok := l.cursor.(interface{ close() }); ok {
 		c.close()
 	}
@@ -112,7 +115,7 @@ func (l *loader) spare(n need) int64 {
 	if n == unread || n == idle && was {
 		return 0
 	}
-	return l.free()
+	return l.free(true)
 }
 
 // tooOften is how often a batch that cannot be read is fetched again: what was

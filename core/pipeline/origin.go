@@ -56,9 +56,9 @@ type walk interface {
 	ended(at int64) (next int64, more bool, err error)
 	// high is the offset behind the last record that can be read, -1 if unknown.
 	high() int64
-	// free gives back what the last fetch took, and says how many bytes of the
-	// budget that was; the next fetch takes it anew.
-	free() (freed int64)
+	// free gives back what the last fetch took, and with all what was asked for in
+	// advance too. It says how many bytes of the budget that was.
+	free(all bool) (freed int64)
 }
 
 // foresight is a cursor that can look at what it has fetched and not given out

@@ -142,6 +142,21 @@ func (p *partition) evict(hurry bool) bool {
 	return true
 }
 
+// trim drops what all lanes of the partition have taken: one that comes back to
+// it, after an error, reads for itself. p.mu is held.
+func (p *partition) trim() {
+	for len(p.window) > 0 {
+		for _, r := range p.readers {
+			if r.at < p.window[0].Next {
+				return
+			}
+		}
+		if !p.evict(false) {
+			return
+		}
+	}
+}
+
 // note tells the budget whether there is a window. p.mu is held.
 func (p *partition) note() {
 	if has := len(p.window) > 0; has != p.kept {
@@ -236,6 +251,7 @@ func (p *partition) take(f *feed, at int64, must bool) (c *chunk, wait bool, err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.poke()
+	defer p.trim()
 	if at > p.head {
 		// The lane that is furthest decides where the window is: those behind
 		// it have to catch up for themselves.

@@ -68,6 +68,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.closeSinks()
+	if k, ok := p.origin.(*kafka); ok {
+		defer k.end()
+	}
 	m := p.origin.member(source.MemberOptions{
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: p.o.Topics,
 		Layout: p.layout, Info: p.info(), OnInfo: p.differ, OnAway: p.away, Log: p.o.Log,
@@ -146,10 +149,12 @@ func assemble(o Options) (*pipeline, error) {
 		o.Budget = NewBudget(512 << 20)
 	}
 	o.Log = o.Log.With("stream", o.Stream)
-	p := &pipeline{o: o, origin: &kafka{Cluster: o.Cluster}}
+	p := &pipeline{o: o}
 	if o.Files != nil {
 		p.origin = files{o.Files}
 		p.o.Topics = []string{o.Stream}
+	} else {
+		p.origin = newKafka(o.Cluster, o.Budget)
 	}
 	seen := map[string]bool{}
 	for _, s := range o.Sinks {

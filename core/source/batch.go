@@ -110,3 +110,18 @@ func parseBatch(b []byte) (batch, error) {
 	x.last = x.base + int64(x.lastDelta)
 	return x, nil
 }
+
+// LastOf is the last offset of the batches that an answer has in whole, and its leader epoch. Not ok: there is none, or they are not
+// sound, which the Reader will say.
+func LastOf(batches []byte) (offset int64, epoch int32, ok bool) {
+	for len(batches) >= batchHeader {
+		size := batchSize(batches)
+		if size < batchHeader || size > int64(len(batches)) {
+			break
+		}
+		delta := int32(binary.BigEndian.Uint32(batches[23:]))
+		offset, epoch, ok = baseOffset(batches)+int64(delta), int32(binary.BigEndian.Uint32(batches[12:])), true
+		batches = batches[size:]
+	}
+	return offset, epoch, ok
+}

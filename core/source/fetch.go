@@ -31,6 +31,7 @@ type Fetched struct {
 	HighWatermark, LastStable, LogStart int64
 	Aborted                             []Aborted
 	Buf                                 []byte // give it to the next Fetch once nothing of this answer is used any more
+	loan                                *loan  // of a Fetcher
 }
 
 // Aborted is a transaction whose records are not to be delivered.
@@ -64,22 +65,31 @@ func (c *Cluster) Fetch(ctx context.Context, f FetchRequest, buf []byte) (Fetche
 	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || !f.about(&res.Topics[0], res.Version) || res.Topics[0].Partitions[0].Partition != f.Partition {
 		return none, fmt.Errorf("kafka: Fetch %s: answer is about something else", what)
 	}
-	p := &res.Topics[0].Partitions[0]
+	out, err := c.judge(ctx, f, &res.Topics[0].Partitions[0])
+	if err != nil {
+		return none, err
+	}
+	out.Buf = buf
+	return out, nil
+}
+
+// judge makes of a partition's part of an answer what it says.
+func (c *Cluster) judge(ctx context.Context, f FetchRequest, p *kmsg.FetchResponseTopicPartition) (Fetched, error) {
 	switch p.ErrorCode {
 	case codeNone:
 	case codeUnknownTopicID, codeInconsistentTopicID:
 		c.leaderError(f.Topic, f.Partition, codeUnknownTopicID, nil)
-		return none, &TopicChangedError{Topic: f.Topic, ID: f.TopicID}
+		return Fetched{}, &TopicChangedError{Topic: f.Topic, ID: f.TopicID}
 	case codeOffsetOutOfRange:
-		return none, c.outOfRange(ctx, f)
+		return Fetched{}, c.outOfRange(ctx, f)
 	default:
 		c.leaderError(f.Topic, f.Partition, p.ErrorCode, nil)
-		return none, &KafkaError{Code: p.ErrorCode, Request: "Fetch", Object: what}
+		return Fetched{}, &KafkaError{Code: p.ErrorCode, Request: "Fetch", Object: object(f.Topic, f.Partition)}
 	}
 	if d := p.DivergingEpoch; d.Epoch >= 0 || d.EndOffset >= 0 {
-		return none, &TruncatedError{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Epoch: d.Epoch, End: d.EndOffset}
+		return Fetched{}, &TruncatedError{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Epoch: d.Epoch, End: d.EndOffset}
 	}
-	out := Fetched{Batches: p.RecordBatches, HighWatermark: p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset, Buf: buf}
+	out := Fetched{Batches: p.RecordBatches, HighWatermark: p.HighWatermark, LastStable: p.LastStableOffset, LogStart: p.LogStartOffset}
 	for _, a := range p.AbortedTransactions {
 		out.Aborted = append(out.Aborted, Aborted{a.ProducerID, a.FirstOffset})
 	}

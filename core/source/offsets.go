@@ -32,6 +32,43 @@ func (c *Cluster) Offsets(ctx context.Context, topic string, partition int32, at
 	return offset, err
 }
 
+// AllOffsets resolves a position of all partitions of a topic, with one request per broker. Partitions whose leader does not know it, and
+// for AtTime those without such a record, are left out.
+func (c *Cluster) AllOffsets(ctx context.Context, topic string, at Position) (map[int32]int64, error) {
+	d, err := c.Describe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	asks := map[*node][]kmsg.ListOffsetsRequestTopicPartition{}
+	for id := range d.Topics[topic].Partitions {
+		n, epoch, err := c.leader(ctx, topic, int32(id))
+		if err != nil {
+			continue
+		}
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.CurrentLeaderEpoch, p.Timestamp = int32(id), epoch, int64(at)
+		asks[n] = append(asks[n], p)
+	}
+	out := make(map[int32]int64, len(d.Topics[topic].Partitions))
+	for n, parts := range asks {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.ReplicaID, req.IsolationLevel = -1, 1
+		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: topic, Partitions: parts}}
+		r, _, err := n.do(ctx, exchange{req: req, min: 4, max: 7, timeout: c.o.RequestTimeout})
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range r.(*kmsg.ListOffsetsResponse).Topics {
+			for _, a := range t.Partitions {
+				if t.Topic == topic && a.ErrorCode == codeNone && a.Offset >= 0 {
+					out[a.Partition] = a.Offset
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
 func (c *Cluster) listOffset(ctx context.Context, topic string, partition int32, at int64, isolation int8) (int64, error) {
 	select {
 	case c.asking <- struct{}{}:
