@@ -133,8 +133,8 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	return nil
 }
 
-// origin is where a stream is looked at.
-type origin struct {
+// looked is where a stream is looked at.
+type looked struct {
 	peek.Origin
 	files *folder.Source // nil for Kafka
 }
@@ -142,33 +142,33 @@ type origin struct {
 // openPeek opens where a stream's records are. Files are looked at with a copy
 // of the state folder, so that offsets are those of the stream, and neither its
 // lock nor its progress is touched.
-func openPeek(ctx context.Context, s *config.Stream) (_ origin, close func(), err error) {
+func openPeek(ctx context.Context, s *config.Stream) (_ looked, close func(), err error) {
 	if s.Files == nil {
 		options, err := s.Kafka.Cluster()
 		if err != nil {
-			return origin{}, nil, err
+			return looked{}, nil, err
 		}
 		cluster, err := source.Open(options)
 		if err != nil {
-			return origin{}, nil, err
+			return looked{}, nil, err
 		}
-		return origin{Origin: peek.Kafka(cluster)}, cluster.Close, nil
+		return looked{Origin: peek.Kafka(cluster)}, cluster.Close, nil
 	}
 	options := s.Folder()
 	state, err := os.MkdirTemp("", "sluice-peek-")
 	if err != nil {
-		return origin{}, nil, err
+		return looked{}, nil, err
 	}
 	remove := func() { os.RemoveAll(state) } //nolint:errcheck // it is in the system's folder for such
 	if err := folder.Copy(options.State, state); err != nil {
 		remove()
-		return origin{}, nil, err
+		return looked{}, nil, err
 	}
 	options.State = state
 	files, err := folder.Open(options)
 	if err != nil {
 		remove()
-		return origin{}, nil, err
+		return looked{}, nil, err
 	}
 	m := files.Member()
 	close = func() {
@@ -178,9 +178,9 @@ func openPeek(ctx context.Context, s *config.Stream) (_ origin, close func(), er
 	}
 	if _, err := m.Join(ctx); err != nil {
 		close()
-		return origin{}, nil, err
+		return looked{}, nil, err
 	}
-	return origin{peek.Files(files), files}, close, nil
+	return looked{peek.Files(files), files}, close, nil
 }
 
 // checked looks at the flags and the argument as far as they can be judged
