@@ -483,6 +483,12 @@ func (t *cutting) count(c *Chunk, first, next int64, filtered int, known []int64
 			t.read++
 		}
 	}
+	for _, o := range c.Passed {
+		if o >= first && o < next && !listed(known, o) {
+			t.filtered++
+			t.read++
+		}
+	}
 	for _, ms := range t.rows.Times {
 		t.stamps.Add(ms * 1000)
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,11 +17,12 @@ type intake struct {
 	pool     *pool
 	events   *decode.Stream
 	wants    []record.Want
-	decoders sync.Pool // of *decode.Decoder
+	filter   *typeFilter // nil: some sink may want any event
+	decoders sync.Pool   // of *decode.Decoder
 }
 
-func newIntake(events *decode.Stream, wants []record.Want, budget *Budget) (*intake, error) {
-	i := &intake{budget: budget, events: events, wants: wants}
+func newIntake(events *decode.Stream, wants []record.Want, filter *typeFilter, budget *Budget) (*intake, error) {
+	i := &intake{budget: budget, events: events, wants: wants, filter: filter}
 	d, err := i.decoder()
 	if err != nil {
 		return nil, err
@@ -35,7 +37,38 @@ func (i *intake) decoder() (*decode.Decoder, error) {
 	if d, ok := i.decoders.Get().(*decode.Decoder); ok {
 		return d, nil
 	}
-	return i.events.NewDecoder(i.wants)
+	d, err := i.events.NewDecoder(i.wants)
+	if err != nil || i.filter == nil {
+		return d, err
+	}
+	return d, d.Prefilter(i.filter.path, i.filter.values)
+}
+
+// typeFilter is what every sink's where asks for: a text that is one of values.
+type typeFilter struct {
+	path   record.Path
+	values []string
+}
+
+// commonFilter is the one of all sinks together; nil if there is a sink that
+// may select other events.
+func commonFilter(sinks []Sink) *typeFilter {
+	var out *typeFilter
+	for _, s := range sinks {
+		path, values, ok := s.Plan.TypeFilter()
+		switch {
+		case !ok, out != nil && path.String() != out.path.String():
+			return nil
+		case out == nil:
+			out = &typeFilter{path: path}
+		}
+		for _, v := range values {
+			if !slices.Contains(out.values, v) {
+				out.values = append(out.values, v)
+			}
+		}
+	}
+	return out
 }
 
 // idleAfter is how long memory stays with a reader that does not use it.

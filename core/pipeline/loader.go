@@ -156,14 +156,19 @@ func (l *loader) fill(ctx context.Context, c *chunk) error {
 			continue
 		}
 		l.held = nil
-		bad, values := len(c.Bad), len(c.BadValues)
+		bad, values, skipped := len(c.Bad), len(c.BadValues), l.decoder.Skipped()
 		if err := l.decoder.Append(ctx, c.Chunk, r.Offset, r.Timestamp, r.Value); err != nil {
 			l.held = r
 			l.foresee(ctx, r.Offset, err)
 			return fmt.Errorf("decode %s[%d] offset %d: %w", l.topic, l.partition, r.Offset, err)
 		}
-		bytes += len(r.Value)
 		c.Next = r.Offset + 1
+		if l.decoder.Skipped() != skipped {
+			c.Passed = append(c.Passed, r.Offset)
+			bytes += len(r.Value) / 4 // it takes time, and no memory
+			continue
+		}
+		bytes += len(r.Value)
 		l.locate(c, r.Offset, bad, values)
 	}
 	return nil

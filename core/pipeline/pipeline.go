@@ -171,7 +171,7 @@ func assemble(o Options) (*pipeline, error) {
 		p.desks = append(p.desks, &lane.Desks{})
 	}
 	var err error
-	if p.intake, err = newIntake(o.Events, p.wants, o.Budget); err != nil {
+	if p.intake, err = newIntake(o.Events, p.wants, commonFilter(o.Sinks), o.Budget); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", o.Stream, err)
 	}
 	return p, nil

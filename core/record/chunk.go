@@ -16,6 +16,7 @@ type Chunk struct {
 	Times       []int64    // per row: the record's timestamp in Kafka, milliseconds since 1970
 	Bad         []Bad      // records of [First, Next) that could not be decoded, ascending
 	BadValues   []BadValue // values of rows that could not be read, rows ascending
+	Passed      []int64    // offsets of [First, Next) that no sink of the stream selects, which is known from their type; ascending
 	Empty       int        // offsets of [First, Next) that hold no record (compacted, control, aborted)
 }
 
@@ -60,6 +61,7 @@ func (c *Chunk) Reset() {
 	clear(c.Bad)
 	clear(c.BadValues)
 	c.Partition, c.First, c.Next, c.Empty = 0, 0, 0, 0
+	c.Passed = c.Passed[:0]
 	c.Offsets, c.Times, c.Bad, c.BadValues = c.Offsets[:0], c.Times[:0], c.Bad[:0], c.BadValues[:0]
 }
 
@@ -82,7 +84,7 @@ func (c *Chunk) Truncate(n int) {
 // Size is the number of bytes that the rows, the bad records and the bad
 // values take.
 func (c *Chunk) Size() int64 {
-	n := int64(len(c.Offsets)+len(c.Times)) * 8
+	n := int64(len(c.Offsets)+len(c.Times)+len(c.Passed)) * 8
 	for _, b := range c.Bad {
 		n += 32 + int64(len(b.Reason))
 	}

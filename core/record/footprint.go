@@ -6,7 +6,7 @@ import "slices"
 // not: what a chunk that is held has to be charged for. Size counts only what
 // is in it.
 func (c *Chunk) Footprint() int64 {
-	n := int64(cap(c.Offsets)+cap(c.Times))*8 + int64(cap(c.Bad))*48 + int64(cap(c.BadValues))*32
+	n := int64(cap(c.Offsets)+cap(c.Times)+cap(c.Passed))*8 + int64(cap(c.Bad))*48 + int64(cap(c.BadValues))*32
 	for _, b := range c.Bad {
 		n += int64(len(b.Reason))
 	}
@@ -27,6 +27,7 @@ func (c *Chunk) Clone() *Chunk {
 		out.Columns[i] = *c.Columns[i].clone()
 	}
 	out.Offsets, out.Times, out.Bad = slices.Clone(c.Offsets), slices.Clone(c.Times), slices.Clone(c.Bad)
+	out.Passed = slices.Clone(c.Passed)
 	out.BadValues = slices.Clone(c.BadValues)
 	return &out
 }
