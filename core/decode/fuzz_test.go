@@ -39,7 +39,7 @@ func FuzzAvro(f *testing.F) {
 }
 
 func TestAvroAgainstReference(t *testing.T) {
-	for range 2000 {
+	for range 700 {
 		avroAgainstReference(t, rand.Uint64(), nil)
 		if t.Failed() {
 			return

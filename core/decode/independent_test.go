@@ -109,7 +109,7 @@ func TestWantsAreIndependent(t *testing.T) {
 	paths := []string{"id", "type", "time", "payload.cost", "payload.campaign_id", "payload:json", "payload.device"}
 	for format, events := range map[string][][]byte{decode.Avro: avros, decode.JSON: jsons} {
 		s := open(t, adOptions(format))
-		for range 4000 {
+		for range 700 {
 			value := slices.Clone(events[g.IntN(len(events))])
 			for range 1 + g.IntN(3) {
 				value[5+g.IntN(len(value)-5)] ^= 1 << g.IntN(8)
@@ -125,7 +125,7 @@ func TestWantsAreIndependent(t *testing.T) {
 	}})
 	text := open(t, decode.Options{Format: decode.Avro, Framing: decode.Bare, Types: map[string]decode.Declared{"payload.a": {Type: kind("int")}, "payload.b": {Type: kind("string")}},
 		Schema: []byte(`{"type":"record","name":"E","fields":[{"name":"id","type":"string"},{"name":"payload","type":"string"},{"name":"n","type":"int"}]}`)})
-	for range 4000 {
+	for range 700 {
 		doc := g.object(0)
 		independent(t, inner, []string{"payload.a", "payload.b.c", "x", "payload:json"}, []byte(doc))
 		independent(t, inner, []string{"payload.a", "payload.b.c", "x"}, fmt.Appendf(nil, `{"x":true,"payload":%q}`, doc))
