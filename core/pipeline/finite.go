@@ -59,11 +59,7 @@ func (h *holding) complete() bool {
 		}
 	}
 	h.finished, h.failure = true, errors.Join(errs...)
-	if h.failure != nil {
-		h.log.Warn("nothing more to read; not all was read, or written", "stopped_sinks", len(errs)-1)
-		return true
-	}
-	h.log.Info("all is read and written")
+	h.log.Info("all is read and written", "stopped_sinks", len(errs)-1)
 	return true
 }
 
