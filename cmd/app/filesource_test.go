@@ -196,11 +196,7 @@ func sluiceRun(t *testing.T, config string) *exec.Cmd {
 
 func checkDatabase(t *testing.T, path string, n int) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := openDatabase(t, path)
 	var rows, ids, sum, total, events int
 	if err := db.QueryRow("SELECT count(*), count(DISTINCT id), sum(n) FROM events").Scan(&rows, &ids, &sum); err != nil {
 		t.Fatal(err)
@@ -211,6 +207,16 @@ func checkDatabase(t *testing.T, path string, n int) {
 	if expect := n * (n - 1) / 2; rows != n || ids != n || sum != expect || total != expect || events != n {
 		t.Errorf("%d rows with %d ids and a sum of %d; sums of %d events, %d; there are %d events, %d", rows, ids, sum, events, total, n, expect)
 	}
+}
+
+func openDatabase(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func checkArchive(t *testing.T, dir string, n int) {

@@ -239,5 +239,5 @@ func FirstSchema(o Options) ([]byte, error) {
 	if first == nil {
 		first = errors.New("there is no file yet")
 	}
-	return nil, fmt.Errorf("the schema of the files is not known: %w", first)
+	return nil, fmt.Errorf("what the files hold is not known without schema: FILE.avsc: %w", first)
 }
