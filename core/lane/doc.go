@@ -12,7 +12,10 @@
 // State and the Effects to perform. It knows no clock, no I/O and no errors,
 // only their classes, and all its values are comparable, so the tests of this
 // package explore it exhaustively: every interleaving of two members, kills,
-// lost answers and late writes, in several small worlds.
+// lost answers and late writes, in several small worlds. Generations of the
+// group that begin while a lane keeps its slot are no events: the rules of
+// core/pipeline and core/ledger are such that it need not know, and the tests
+// explore those rules too.
 //
 // The loop (Lane.Run) performs effects and turns what happens into events. It
 // decides when to cut, how long to wait, and what messages say; nothing that

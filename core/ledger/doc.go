@@ -29,6 +29,8 @@
 //     written: it could be applied late, over a newer one of the same generation.
 //   - A refused one, of which nothing was stored, fails its Puts and no more.
 //   - Nothing is sent after Run has returned.
+//   - When the group goes on to its next generation, what was refused for it is
+//     kept, and nothing is sent until Renew has found the records unchanged.
 //   - Sizes are checked before sending: Kafka stores the other partitions of a
 //     request when it refuses one as too long.
 //

@@ -13,6 +13,21 @@
 // that has fallen behind fetches and decodes for itself until it has caught
 // up. So a slow or dead sink never slows another.
 //
+// # Rebalances
+//
+// A holding lasts as long as the membership, and generations of the group come
+// and go meanwhile. In each the leader says which slots are this member's, and
+// which it is to give up; see core/source. Lanes of slots that stay are not
+// told. They, and the ledger's writer, work in the old generation until the
+// coordinator has left it; then what has to be stored or proved waits until the
+// next one was looked at (holding.renew): a slot goes on only if the group
+// holds the record that the writer remembers, and lanes with a pending cut only
+// if no generation was missed. So nothing rests on what other members say of
+// themselves or give up: only on a slot having one owner in each generation,
+// and on the coordinator, which refuses what is sent in one that is over. What
+// is to be given up is revoked and settled, and
+// the member joins again without it; what is lost is cut off.
+//
 // # Memory
 //
 // Every decoded chunk is charged to one budget, and is given back when the
@@ -21,7 +36,8 @@
 //
 // # Goroutines
 //
-// Run starts, and waits for: one per lane, one per partition, one for the
-// ledger's writer, one that watches the topic's metadata. Nothing is running
-// when it returns.
+// Run starts, and waits for: one per lane, one per partition, one per slot that
+// waits for those, one for the ledger's writer, one that gives idle memory back,
+// one that watches for the end of the membership, and one for a rejoin that is
+// under way. Nothing is running when it returns.
 package pipeline

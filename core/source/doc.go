@@ -17,6 +17,19 @@
 // unanswered means that it may be acted on now, later, or never. That difference decides whether a commit ends the membership, so an idle
 // connection is asked whether the broker has closed it before it is trusted with a request.
 //
+// # Rebalances
+//
+// The classic protocol, cooperative, in two rounds. A member says when it joins which slots it holds and in which generation it got them; the
+// leader works out who is to have what ([assign]), and then takes nothing from anybody: a slot that is to move is with nobody in this generation.
+// Its owner finds it in [Generation.Settle] and joins again without it, and in the generation that follows the other one gets it. So a slot has
+// one member at most in each generation, and what that one commits is refused as soon as the next has begun.
+//
+// [Member.Rejoin] keeps the generation before in force until the coordinator has left it. An error 22 while it runs is that moment, not the end of
+// the membership; 27 is a sign of life at any time; 25 and 82 are the end.
+//
+// Members offer this protocol, and the eager one of earlier releases, under two names: the coordinator takes one that all offer, so the two are
+// never mixed.
+//
 // # Memory
 //
 // Fetch reads an answer into the caller's buffer and hands it back in Fetched.Buf, possibly grown. Batches alias it. After an error the

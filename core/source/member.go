@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -80,8 +81,16 @@ func NewMember(c *Cluster, o MemberOptions) *Member {
 // a coordinator that moves or is down, a rebalance that overtakes it, a forgotten member id. It returns on the end of ctx, a refusal that
 // needs somebody to act, a failure of Layout, or when another process has taken the instance id (error 82).
 func (m *Member) Join(ctx context.Context) (*Generation, error) {
+	var taken error
+	if m.gen != nil && isCode(m.gen.Err(), codeFencedInstance) {
+		// To take it back would go on for ever.
+		taken = fmt.Errorf("another process has joined with instance id %q: %w", m.o.InstanceID, m.gen.Err())
+	}
 	if err := m.finish(ctx, ErrRejoined); err != nil {
 		return nil, err
+	}
+	if taken != nil {
+		return nil, taken
 	}
 	pause := 50 * time.Millisecond
 	for tries := 1; ; tries++ {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -339,6 +340,9 @@ func TestStaticMember(t *testing.T) {
 	}
 	var refused *RefusedError
 	if err := g.Commit(deadline(t), []OffsetCommit{{"events", 0, 9, -1, "late"}}); !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	if _, err := again.Join(deadline(t)); !isCode(err, 82) || !strings.Contains(err.Error(), "pod-0") {
 		t.Fatal(err)
 	}
 	if err := stolen.Commit(deadline(t), []OffsetCommit{{"events", 0, 3, -1, "mine"}}); err != nil {

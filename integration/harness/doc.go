@@ -14,7 +14,7 @@
 // positions can be turned into the exact sums that a database must hold.
 // Instances are processes of the program; gates are the proxies between them
 // and the servers, with traps for single requests. A director performs the
-// faults; an observer polls the destinations and compares; the evidence is
+// faults, storms and rolling restarts; an observer polls the destinations and compares; the evidence is
 // taken from the program's logs.
 //
 // # Goroutines
