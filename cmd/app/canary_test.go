@@ -143,6 +143,7 @@ func commandsWithArguments() map[string][][]string {
 		"check":    {{}, {"--json"}, {"--connect"}, {"--connect", "--json"}},
 		"peek":     {{"birds", "--from", "earliest", "--fields", "type"}, {"birds", "--from", "earliest", "--format", "csv", "--fields", "type"}, {"--sink", "rows", "--json", "--from", "earliest", "--where", "n > 5"}, {"birds", "--where", "nonsense > 1"}, {"nosuch"}},
 		"dead":     {{"list"}, {"list", "--json"}, {"list", "--stream", "nosuch"}},
+		"settle":   {{"--json"}, {"--stream", "birds"}, {"--stream", "birds", "--start-at", "rows@db=earliest"}, {"--slots", "1"}},
 		"sinks":    {{}, {"--json"}},
 		"describe": {{"mariadb"}, {"mariadb", "--json"}},
 		"version":  {{}, {"--json"}},

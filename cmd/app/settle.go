@@ -114,11 +114,11 @@ func (s *settler) run(ctx context.Context) error {
 	}
 	views, closeAll, err := s.views(ctx)
 	defer closeAll()
+	if ways == 0 && len(views) > 0 { // what can be seen of the others is shown
+		return errors.Join(s.list(ctx, views), err)
+	}
 	if err != nil {
 		return err
-	}
-	if ways == 0 {
-		return s.list(ctx, views)
 	}
 	v, err := s.choose(views, name)
 	if err != nil {
@@ -177,23 +177,33 @@ func (s *settler) views(ctx context.Context) (out []view, closeAll func(), err e
 			end()
 		}
 	}
+	var failed []error
 	for i := range s.config.Streams {
 		stream := &s.config.Streams[i]
 		if s.stream != "" && stream.Name != s.stream {
 			continue
 		}
-		store, end, err := openStore(stream)
+		v, end, err := s.view(ctx, stream)
 		if err != nil {
-			return out, closeAll, fmt.Errorf("stream %s: %w", stream.Name, err)
+			failed = append(failed, fmt.Errorf("stream %s: %w", stream.Name, err))
+			continue
 		}
-		ends = append(ends, end)
-		v, err := settle.Read(ctx, settle.Options{Store: store, Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
-		if err != nil {
-			return out, closeAll, fmt.Errorf("stream %s: %w", stream.Name, err)
-		}
-		out = append(out, view{v, stream})
+		out, ends = append(out, v), append(ends, end)
 	}
-	return out, closeAll, nil
+	return out, closeAll, errors.Join(failed...)
+}
+
+func (s *settler) view(ctx context.Context, stream *config.Stream) (view, func(), error) {
+	store, end, err := openStore(stream)
+	if err != nil {
+		return view{}, nil, err
+	}
+	v, err := settle.Read(ctx, settle.Options{Store: store, Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
+	if err != nil {
+		end()
+		return view{}, nil, err
+	}
+	return view{v, stream}, end, nil
 }
 
 // openStore opens where a stream's progress is kept.
