@@ -48,8 +48,11 @@ test: format vet staticcheck race explore integration fuzz demo
 soak:
 	$(GO) test -tags soak -timeout 4h -v ./core/lane ./integration/...
 
+# The second line is Sluice into ClickHouse beside a program that only fetches,
+# decodes and inserts; it wants an idle machine.
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./integration/bench
 
 # Every target of every package; what one finds is written to its testdata/fuzz,
 # to be committed with the mend. The whole takes FUZZTIME and some seconds for each.
