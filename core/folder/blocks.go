@@ -156,8 +156,13 @@ func (c *Cursor) load(head block) error {
 	b.left, b.bad, b.where = head.count, "", head.at
 	if b.rest, err = b.h.unpack(b.data, b.raw); err != nil {
 		b.bad = fmt.Sprintf("the block of %d records cannot be unpacked: %v", head.count, err)
-	} else if b.h.codec != "null" {
+		return nil
+	}
+	if b.h.codec != "null" {
 		b.data = b.rest
+	}
+	if head.count > int64(len(b.rest)) { // an event has a byte at least: a few bytes must not become millions of them
+		b.bad = fmt.Sprintf("the block says that it has %d records, in %d bytes", head.count, len(b.rest))
 	}
 	return nil
 }

@@ -181,15 +181,17 @@ func TestBlockDamaged(t *testing.T) {
 	snappy := []byte(container(t, 0, 30, 10, ocf.SnappyCodec()))
 	at := len(container(t, 0, 20, 10, ocf.SnappyCodec()))
 	snappy[at-16-2] ^= 1 // its checksum
+	bomb := string(plain[:head]) + "\xfe\xff\xff\x0f\x02x" + string(plain[head-16:head])
 	b := newContainers(t)
 	b.write("a", string(plain))
 	b.write("b", string(snappy))
+	b.write("c", bomb)
 	l := b.start()
 	got, err := l.all()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 1+20+10+1+10 {
+	if len(got) != 1+20+10+1+10+1 {
 		t.Fatalf("%d records: %.300q", len(got), got)
 	}
 	if !strings.Contains(got[0], "BAD: not a value of the file's schema, so that neither it nor the 9 that follow") {
@@ -198,5 +200,8 @@ func TestBlockDamaged(t *testing.T) {
 	if !strings.Contains(got[31], "BAD: the block of 10 records cannot be unpacked: its checksum is wrong") {
 		t.Errorf("the damaged block: %s", got[31])
 	}
-	same(t, got[32:], encoded(20, 10))
+	same(t, got[32:42], encoded(20, 10))
+	if !strings.Contains(got[42], "BAD: the block says that it has 16777215 records, in 1 bytes") {
+		t.Errorf("the bomb: %s", got[42])
+	}
 }
