@@ -12,6 +12,8 @@
 //	record    types, columns, chunks, cuts          imports nothing of ours
 //	sink      the contract of plugins               record
 //	source    Kafka: fetch, batches, membership     –
+//	folder    files as partitions, and a state      source, for its words
+//	          folder in the place of the group
 //	decode    bytes to columns: Avro, JSON          record, plan (its description of events)
 //	plan      where, fields, casts, aggregate       record
 //	ledger    positions and intents in the group    record

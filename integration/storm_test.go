@@ -49,3 +49,13 @@ func runStorm(t *testing.T, o harness.Options) {
 		t.Errorf("only %d comings and goings, and %d kills of Kafka in %s", n, r.Storm.Brokers, o.Storm.Time)
 	}
 }
+
+// A rolling restart of static members moves nothing: each comes back to the
+// slots that it had, in the same generation, and the others do not notice. Nor do
+// they when a ledger write gets no answer: it joins again under its id.
+func TestRollingRestart(t *testing.T) {
+	runFaults(t, harness.Options{
+		Partitions: 5, Slots: 3, Instances: 3, Static: true, Events: 5_000, PerSecond: 500, Limit: 3 * time.Minute,
+		Faults: harness.Faults{Rolls: 2, LedgerCuts: 1, LedgerLate: 1},
+	})
+}

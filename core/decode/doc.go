@@ -55,6 +55,9 @@
 // of day as integers, bytes and fixed as base64, the floats that JSON lacks as
 // "NaN", "Infinity" and "-Infinity".
 //
+// Values of Avro files are read the same way, with Options.Writers in the place of
+// the registry. NewMeasure tells where one value ends and the next one starts.
+//
 // # JSON
 //
 // One pass finds the wanted values; no tree is built. The event is an object.

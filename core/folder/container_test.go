@@ -2,6 +2,7 @@ package folder_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -170,6 +171,21 @@ func TestContainerDamaged(t *testing.T) {
 				t.Fatalf("the error is %v", err)
 			}
 		})
+	}
+}
+
+// TestEmptyRecords: a block of a few bytes that says it has millions of records,
+// of a schema whose values take no bytes, is one bad record.
+func TestEmptyRecords(t *testing.T) {
+	schema := `{"type":"record","name":"e","fields":[{"name":"n","type":"null"}]}`
+	sync := strings.Repeat("s", 16)
+	text := "Obj\x01\x02\x16avro.schema" + string(binary.AppendVarint(nil, int64(len(schema)))) + schema + "\x00" + sync
+	text += string(binary.AppendVarint(nil, 16_000_000)) + "\x00" + sync
+	b := newContainers(t)
+	b.write("a.avro", text)
+	got, err := b.start().all()
+	if err != nil || len(got) != 1 || !strings.Contains(got[0], "BAD: the block says that it has 16000000 records, in 0 bytes") {
+		t.Fatalf("%d records, %.300q, %v", len(got), got, err)
 	}
 }
 

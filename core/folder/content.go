@@ -31,6 +31,7 @@ type content struct {
 	packed Compression
 	r      *bufio.Reader
 	at     int64 // of r
+	buffer int   // bytes of r's buffer
 	unpack io.Closer
 }
 
@@ -54,6 +55,11 @@ func openContent(path string, packed Compression) (*content, fs.FileInfo, error)
 	}
 	c := &content{f: f, packed: packed}
 	if err == nil {
+		// No more memory than the file needs: there can be very many small ones.
+		c.buffer = int(min(max(info.Size()+1, 4<<10), 256<<10))
+		if packed != Plain {
+			c.buffer = 64 << 10
+		}
 		if err = c.seek(0); err != nil {
 			err = fmt.Errorf("%s: %w", path, err)
 		}
@@ -128,7 +134,7 @@ func (c *content) start() error {
 	}
 	switch c.packed {
 	case Gzip:
-		z, err := gzip.NewReader(bufio.NewReaderSize(c.f, 256<<10))
+		z, err := gzip.NewReader(bufio.NewReaderSize(c.f, 64<<10))
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
@@ -144,7 +150,7 @@ func (c *content) start() error {
 		r, c.unpack = z, z.IOReadCloser()
 	}
 	if c.r == nil {
-		c.r = bufio.NewReaderSize(r, 256<<10)
+		c.r = bufio.NewReaderSize(r, c.buffer)
 	} else {
 		c.r.Reset(r)
 	}

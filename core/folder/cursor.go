@@ -210,10 +210,38 @@ func shrunk(err error) error {
 // Next is the next record, valid until the next call. False: the end of what was
 // fetched, or an error, which Ended returns.
 func (c *Cursor) Next() (source.Record, bool) {
-	if c.s.o.Format == Container {
-		return c.nextValue()
+	for {
+		r, ok := c.nextLine()
+		if c.s.o.Format == Container {
+			r, ok = c.nextValue()
+		}
+		if ok || !c.advance() {
+			return r, ok
+		}
 	}
-	for c.err == nil && c.at < c.extent.end() {
+}
+
+// advance goes on with the next extent, so that many small files are read as one.
+// What is wrong with it, its own Fetch says.
+func (c *Cursor) advance() bool {
+	if c.err != nil || c.extent.end() >= c.end {
+		return false
+	}
+	before := c.extent
+	p := c.s.catalogue().find(c.partition, before.end())
+	if !p.found {
+		return false
+	}
+	if err := c.open(&p, p.extent.base); err != nil {
+		c.Close()
+		c.extent = before
+		return false
+	}
+	return true
+}
+
+func (c *Cursor) nextLine() (source.Record, bool) {
+	for c.s.o.Format == Lines && c.err == nil && c.at < c.extent.end() {
 		at := c.at
 		line, err := c.line(false)
 		if err != nil {

@@ -93,7 +93,7 @@ func (p *progress) put(commits []source.OffsetCommit) error {
 	var b []byte
 	var all []source.Stored
 	for _, c := range commits {
-		r := source.Stored{Topic: c.Topic, Partition: c.Partition, Offset: c.Offset, LeaderEpoch: c.LeaderEpoch, Metadata: c.Metadata}
+		r := source.Stored(c)
 		b, all = putStored(b, r), append(all, r)
 	}
 	if err := p.j.append(b); err != nil {

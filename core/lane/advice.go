@@ -71,7 +71,11 @@ func (l *Lane) advice(r Reason) string {
 		}
 		return "a part of the group's record was reset or written by another program; " + stopFirst + way + " (sluice settle shows what is known; latest, an offset or a time can be said too)"
 	case OtherIncarnation:
-		return "the topic was deleted and created again, or the cluster is another one, so offsets do not mean what they did; " +
+		if l.moved {
+			return "the cluster is another one, so offsets do not mean what they did, and it may hold events that were written already; " + stopFirst +
+				l.startAt("latest") + " goes on with what comes from now on, :earliest writes all that this cluster holds (a time or an offset can be said too)"
+		}
+		return "the topic was deleted and created again, so offsets do not mean what they did; " +
 			"on_topic_reset: new_incarnation goes on at the beginning of the new topic, now and later; to do so once, " + stopFirst + l.startAt("earliest")
 	case SlotsChanged:
 		return "the stream's slots were changed while records of the old ones exist; put the old value back, or " + stopFirst + l.c.Resize

@@ -146,6 +146,7 @@ type Lane struct {
 	perm    bool      // the last failure is one that a person must mend
 	commits int       // attempts to commit the open cut
 	found   Vector    // what the destination said of the slot when it was claimed last
+	moved   bool      // what was there before is of another cluster
 	skipped int       // offsets that are gone, and not counted yet
 }
 
@@ -169,8 +170,11 @@ func (l *Lane) run(ctx context.Context, revoke <-chan struct{}) error {
 	if e := l.c.Entry; e != nil && e.Pending != nil {
 		l.since = e.Pending.Since
 	}
-	if l.c.Record == Replaced && l.c.NewTopic {
-		l.renewed()
+	if e := l.c.Entry; e != nil && l.c.Record == Replaced {
+		event.Found.Elsewhere = l.elsewhere(e.Incarnation)
+		if l.c.NewTopic && !event.Found.Elsewhere {
+			l.renewed()
+		}
 	}
 	for {
 		var ask *Effect

@@ -66,6 +66,7 @@ func (l *Lane) claim(ctx context.Context) Event {
 	}
 	f := Found{High: Vec(high...), State: found.State, Other: found.OtherIncarnation != "", Resumes: resumes}
 	if f.Other {
+		f.Elsewhere = l.elsewhere(found.OtherIncarnation)
 		l.cause = fmt.Errorf("the destination holds data of this sink from another incarnation of topic %s (%s; it is %s now)",
 			l.c.Claim.Topic, found.OtherIncarnation, l.c.Claim.Incarnation)
 	}

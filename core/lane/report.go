@@ -3,6 +3,7 @@ package lane
 import (
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -73,12 +74,18 @@ func (l *Lane) countSkipped() {
 	l.skipped = 0
 }
 
+// elsewhere says whether an incarnation is one of another cluster. A cluster
+// that is moved to, or mirrored, may hold the same events: to begin anew there
+// would double them.
+func (l *Lane) elsewhere(incarnation string) bool {
+	cluster, _, _ := strings.Cut(l.c.Claim.Incarnation, "/")
+	l.moved = !strings.HasPrefix(incarnation, cluster+"/")
+	return l.moved
+}
+
 // renewed says what becomes of the topic that was there before.
 func (l *Lane) renewed() {
 	e := l.c.Entry
-	if e == nil {
-		return
-	}
 	pending := ""
 	if e.Pending != nil {
 		pending = Vec(e.Pending.Next...).String()

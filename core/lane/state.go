@@ -123,7 +123,7 @@ type EventKind uint8
 
 // The events. Which fields of Event count is said behind each.
 const (
-	Loaded         EventKind = iota // Record, Entry: what the ledger holds after the sync
+	Loaded         EventKind = iota // Record, Entry: what the ledger holds after the sync; Found.Elsewhere
 	Claimed                         // Found
 	Resolved                        // Position: where a new sink starts
 	Saved                           // the Store is durable
@@ -163,6 +163,9 @@ type Found struct {
 	State sink.State
 	Last  Cut // Atomic: the last committed cut; Next is "" if there is none
 	Other bool
+	// Elsewhere: the other incarnation is one of another cluster, which may hold
+	// the same events. Of Loaded: the entry's is.
+	Elsewhere bool
 
 	Resumes bool // the writer implements sink.Resumer
 }

@@ -75,7 +75,7 @@ func loaded(s State, e Event) (State, []Effect) {
 	s.Record = e.Record
 	switch e.Record {
 	case Replaced:
-		if !s.NewTopic {
+		if !s.NewTopic || e.Found.Elsewhere {
 			return stop(s, OtherIncarnation)
 		}
 		// The entry counts offsets of records that are gone, and so does what is
@@ -111,7 +111,7 @@ func claimed(s State, f Found) (State, []Effect) {
 	s.Resumes = f.Resumes
 	moved := s.Renewed && !s.Entered // its entry was of another incarnation: it has written nothing in this one
 	if f.Other && !s.Renewed {
-		if !s.NewTopic {
+		if !s.NewTopic || f.Elsewhere {
 			return stop(s, OtherIncarnation)
 		}
 		s.Renewed = true

@@ -391,3 +391,67 @@ func TestGrownSlot(t *testing.T) {
 		t.Errorf("stores %s, want 7,0", stored.Position)
 	}
 }
+
+// on_gap: skip_and_record moves the position past what is gone, and stores it
+// before the next record is read.
+func TestGapIsSkipped(t *testing.T) { // I5, I6
+	c := talk(t, sink.Replay)
+	c.state.SkipGaps = true
+	c.on(loaded(at(5)), lane.Claim)
+	c.on(is(lane.Claimed), lane.Read)
+	gap := lane.Event{Kind: lane.Halted, Reason: lane.Gap, Cut: lane.Cut{Next: lane.Vec(9)}}
+	effects := c.on(gap, lane.Store)
+	if e := effects[0].Entry; e.Position != lane.Vec(9) || e.Pending {
+		t.Errorf("stores %+v, want position 9", e)
+	}
+	if f := c.on(is(lane.Saved), lane.Read)[0]; f.Cut.First != lane.Vec(9) {
+		t.Errorf("reads from %s, want 9", f.Cut.First)
+	}
+	// A destination that keeps the position moves it in a transaction.
+	c = talk(t, sink.Atomic)
+	c.state.SkipGaps = true
+	c.on(loaded(at(5)), lane.Claim)
+	c.on(lane.Event{Kind: lane.Claimed, Found: lane.Found{High: lane.Vec(5)}}, lane.Read)
+	c.on(gap, lane.Stage)
+	if f := c.on(is(lane.StagedOK), lane.Commit)[0]; f.Cut.First != lane.Vec(5) || f.Cut.Next != lane.Vec(9) || f.Cut.Rows {
+		t.Errorf("commits %+v, want [5,9) without rows", f.Cut)
+	}
+}
+
+// A pending batch whose records are gone in part is given up whole, unless
+// nothing of it was applied.
+func TestGapInAPendingBatch(t *testing.T) { // I3
+	c := talk(t, sink.Replay)
+	c.state.SkipGaps = true
+	c.on(pending(5, 20, "", ""), lane.Claim)
+	c.on(is(lane.Claimed), lane.Read)
+	c.on(lane.Event{Kind: lane.Halted, Reason: lane.Gap, Cut: lane.Cut{Next: lane.Vec(9)}}, lane.Close, lane.Claim)
+	if e := c.on(is(lane.Claimed), lane.Store)[0].Entry; e.Position != lane.Vec(20) || e.Pending {
+		t.Errorf("stores %+v, want position 20 and nothing pending", e)
+	}
+}
+
+// on_topic_reset: new_incarnation is about topics: another cluster may hold the
+// same events, and to begin anew there would double them.
+func TestANewTopicIsNotAnotherCluster(t *testing.T) {
+	for _, elsewhere := range []bool{false, true} {
+		c := talk(t, sink.Replay)
+		c.state.NewTopic = true
+		e := lane.Event{Kind: lane.Loaded, Record: lane.Replaced, Entry: at(5), Found: lane.Found{Elsewhere: elsewhere}}
+		if elsewhere {
+			c.on(e, lane.Close, lane.Stop)
+		} else {
+			c.on(e, lane.Claim)
+			c.on(lane.Event{Kind: lane.Claimed, Found: lane.Found{Other: true}}, lane.Resolve)
+		}
+		c = talk(t, sink.Replay)
+		c.state.NewTopic = true
+		c.on(lane.Event{Kind: lane.Loaded, Record: lane.Fresh}, lane.Claim)
+		e = lane.Event{Kind: lane.Claimed, Found: lane.Found{Other: true, Elsewhere: elsewhere}}
+		if elsewhere {
+			c.on(e, lane.Close, lane.Stop)
+		} else {
+			c.on(e, lane.Resolve)
+		}
+	}
+}

@@ -5,6 +5,13 @@
 // What comes in: a stream's options and its opened events, sinks with their
 // plans. What goes out: nothing but what the sinks write; Run blocks.
 //
+// # Where records come from
+//
+// An origin is Kafka (core/source) or files (core/folder). It names partitions,
+// hands out a cursor for each reader, stores what the ledger writes, and says
+// which slots are ours, and when no more. All else is the same for both. A stream
+// of files without follow is finite: Run ends when every lane has settled all.
+//
 // # The way of the data
 //
 // One Partition per partition held fetches and decodes, once for all sinks,

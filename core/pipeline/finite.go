@@ -59,7 +59,11 @@ func (h *holding) complete() bool {
 		}
 	}
 	h.finished, h.failure = true, errors.Join(errs...)
-	h.log.Info("all is read and written", "stopped_sinks", len(errs)-1)
+	if h.failure != nil {
+		h.log.Warn("nothing more to read; not all was read, or written", "stopped_sinks", len(errs)-1)
+		return true
+	}
+	h.log.Info("all is read and written")
 	return true
 }
 

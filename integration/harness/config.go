@@ -20,8 +20,8 @@ const streamsYAML = `streams:
       topics: [events]
       group: harness
       client_id: %s%s
-      session_timeout: 1500ms
-      rebalance_timeout: 6s
+      session_timeout: %s
+      rebalance_timeout: %s
     format: json
     envelope: {id: id, time: time, type: type, server: server, payload: payload}
     types:
@@ -89,11 +89,12 @@ func writeConfig(dir, client, kafka, db, user, archive string, o Options) error 
 	if o.Slots > 0 {
 		width = fmt.Sprintf("    slots: %d", o.Slots)
 	}
-	static := ""
+	static, expires, rebalance := "", session, 4*session
 	if o.Static {
-		static = "\n      instance_id: " + client
+		// A restart must be over before the session.
+		static, expires, rebalance = "\n      instance_id: "+client, 20*session, 20*session
 	}
-	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, width, db, user)}
+	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, expires, rebalance, width, db, user)}
 	for name, text := range sinkYAMLs {
 		if name == "archive.yaml" {
 			text = fmt.Sprintf(text, archive)

@@ -43,6 +43,7 @@ func (d *director) script(f Faults) []step {
 	}
 	add(f.Kills, "kill", d.kill)
 	add(f.Terms, "SIGTERM", d.term)
+	add(f.Rolls, "rolling restart", d.roll)
 	add(f.Rests, "rest", d.rest)
 	add(f.Severs, "connections reset", d.sever)
 	add(f.LateCommits, "kill with COMMIT under way", d.killWithCommit)

@@ -36,6 +36,7 @@ type Options struct {
 type Faults struct {
 	Kills       int // kill -9 at a random moment
 	Terms       int // SIGTERM, and a new start
+	Rolls       int // all instances are restarted one after another; they must be static
 	Rests       int // pauses of the producers, in which everything must arrive
 	Severs      int // all connections to the database or Kafka are reset
 	LateCommits int // kill -9 while COMMIT is under way; it arrives later

@@ -42,7 +42,7 @@ func (s *clickHouse) create(ctx context.Context, q *session, database string) er
 		fmt.Fprintf(&b, "SETTINGS %s = %d\n", name, s.options.Window)
 	}
 	if err := q.exec(ctx, b.String()); err != nil {
-		return fmt.Errorf("create table %s: %w", t.path(), explain(err))
+		return fmt.Errorf("create table %s: %w", t.path(), explainStatement(err))
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (s *clickHouse) addColumns(ctx context.Context, q *session, t *table) (adde
 		return false, nil
 	}
 	if err := q.exec(ctx, "ALTER TABLE "+t.path()+" "+strings.Join(all, ", ")); err != nil {
-		return false, fmt.Errorf("add columns to %s: %w", t.path(), explain(err))
+		return false, fmt.Errorf("add columns to %s: %w", t.path(), explainStatement(err))
 	}
 	return true, nil
 }

@@ -99,6 +99,16 @@ func explain(err error) error {
 	return err
 }
 
+// explainStatement is explain for statements that hold no rows: what the server
+// says about them can be shown, and is for people.
+func explainStatement(err error) error {
+	var e *clickhouse.Exception
+	if !errors.As(err, &e) || speaks(e.Code) {
+		return explain(err)
+	}
+	return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
+}
+
 func explainCode(code int32, message string) error {
 	text := fmt.Sprintf("clickhouse error %d (%s)", code, native.CodeName(code))
 	if speaks(code) {

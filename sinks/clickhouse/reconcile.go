@@ -2,11 +2,271 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
 )
 
-// reconcile is for a batch that was tried before.
+const (
+	// clockMargin is taken off the time of a part, which is in whole seconds and
+	// by the server's clock.
+	clockMargin = time.Minute
+	// distributedTrust is how long the shards of a Distributed table, whose
+	// windows are not to be seen, are trusted to remember.
+	distributedTrust = 5 * time.Minute
+	// maxWaiting bounds what is remembered of batches that had to wait.
+	maxWaiting = 10_000
+)
+
+// reconcile is for a batch that was tried before. If the table still remembers
+// its token, the batch is sent again as it is. Else the rows that are in the
+// table already are taken out of it.
 func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) error {
+	return w.sink.dialer.ask(ctx, func(ctx context.Context, q *session) error {
+		doubt, err := w.doubt(ctx, q, time.Since(c.Since))
+		if err != nil || doubt == "" {
+			return err
+		}
+		doubt = fmt.Sprintf("batch %s was first sent %s ago, and %s", c, time.Since(c.Since).Round(time.Second), doubt)
+		if !w.block.identified {
+			return sink.Permanent(fmt.Errorf("%s: it cannot be known whether table %s has it, since the sink has no provenance columns there "+
+				"(provenance.off, or an engine that merges rows); look at the table, and settle the batch with: sluice settle", doubt, w.table.path()))
+		}
+		if err := w.waitForOthers(token); err != nil {
+			return fmt.Errorf("%s: %w", doubt, err)
+		}
+		if !w.repeat {
+			return fmt.Errorf("%s: its rows must come once more, to take out those that are there", doubt)
+		}
+		before := w.rows
+		if w.sink.config.Keys != nil {
+			err = w.dropGroups(ctx, q, token)
+		} else {
+			err = w.dropRows(ctx, q, c)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: look for its rows: %w", doubt, err)
+		}
+		w.sink.config.Log.Warn("batch completed from what the table has", "batch", c.String(), "why", doubt, "rows", before, "missing", w.rows)
+		return nil
+	})
+}
+
+// doubt says why the table may have forgotten a token of that age, "" if it
+// has not.
+func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (string, error) {
+	t := w.table
+	if t.distributed() {
+		if age < distributedTrust {
+			return "", nil
+		}
+		return "how long the shards of a Distributed table remember is not known", nil
+	}
+	if t.seconds > 0 && age > time.Duration(t.seconds)*time.Second/2 {
+		return fmt.Sprintf("the table forgets after %d seconds", t.seconds), nil
+	}
+	inserted, err := w.inserted(ctx, q, age)
+	if err != nil {
+		return "", fmt.Errorf("count the parts of %s: %w", t.path(), err)
+	}
+	// A tenth is for what is inserted between this question and the answer to
+	// the insert.
+	if inserted < 0 || inserted > int64(t.window)*9/10 {
+		return fmt.Sprintf("up to %d parts were inserted since, of which the table remembers the last %d", max(inserted, 0), t.window), nil
+	}
+	return "", nil
+}
+
+// inserted is how many parts came into the table within a time, at most. Parts
+// are numbered as they are inserted, and a part that results of others keeps the
+// highest of their numbers; so the difference between now and the newest part
+// that is older tells.
+func (w *writer) inserted(ctx context.Context, q *session, within time.Duration) (n int64, err error) {
+	t := w.table
+	older := fmt.Sprintf("modification_time < now() - %d", int64((within+clockMargin)/time.Second)+1)
+	from := " FROM system.parts WHERE database = " + literal(t.database) + " AND table = " + literal(t.name)
+	query := "SELECT toInt64(max(max_block_number)) - toInt64(maxIf(max_block_number, " + older + "))" + from
+	if t.replicated() { // each partition counts by itself
+		query = "SELECT toInt64(sum(n)) FROM (SELECT toInt64(max(max_block_number)) + 1 - toInt64(maxIf(max_block_number + 1, " + older + ")) AS n" + from + " GROUP BY partition_id)"
+	}
+	err = q.rows(ctx, query, func(scan func(...any) error) error { return scan(&n) })
+	return n, err
+}
+
+// waitForOthers lets the time pass in which an attempt that began before may
+// still be under way at the server: what it writes must be there to be seen.
+func (w *writer) waitForOthers(token string) error {
+	s := w.sink
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, ok := s.first[token]
+	if !ok {
+		if len(s.first) > maxWaiting {
+			clear(s.first) // of batches that were settled long ago; others wait once more
+		}
+		first = time.Now()
+		s.first[token] = first
+	}
+	if left := s.config.Timeout - time.Since(first); left > 0 {
+		return fmt.Errorf("an earlier attempt may be under way at the server for another %s", left.Round(time.Second))
+	}
 	return nil
+}
+
+// dropRows leaves out the rows that the table has.
+func (w *writer) dropRows(ctx context.Context, q *session, c record.Cut) error {
+	p := w.sink.options.Provenance
+	var ranges []string
+	for i, r := range c.Ranges {
+		if r.Next > r.First {
+			ranges = append(ranges, fmt.Sprintf("%s = %d AND %s >= %d AND %s < %d", quote(p.Partition), c.Partition+int32(i), quote(p.Offset), r.First, quote(p.Offset), r.Next))
+		}
+	}
+	there := map[int32]map[int64]bool{}
+	query := "SELECT toInt32(" + quote(p.Partition) + "), toInt64(" + quote(p.Offset) + ") FROM " + w.table.path() + w.mine() +
+		" AND ((" + strings.Join(ranges, ") OR (") + "))" + w.sequential()
+	err := q.rows(ctx, query, func(scan func(...any) error) error {
+		var partition int32
+		var offset int64
+		if err := scan(&partition, &offset); err != nil {
+			return err
+		}
+		if there[partition] == nil {
+			there[partition] = map[int64]bool{}
+		}
+		there[partition][offset] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.refill(func(rows *record.Chunk, row int) bool { return there[rows.Partition][rows.Offsets[row]] })
+}
+
+// mine selects the rows of this sink and topic.
+func (w *writer) mine() string {
+	p := w.sink.options.Provenance
+	return " WHERE " + quote(p.Sink) + " = " + literal(w.sink.config.ID()) + " AND " + quote(p.Incarnation) + " = " + literal(w.claim.Incarnation) +
+		" AND " + quote(p.Topic) + " = " + literal(w.claim.Topic)
+}
+
+// sequential has a replica answer only with all that was inserted anywhere.
+func (w *writer) sequential() string {
+	if w.table.replicated() {
+		return " SETTINGS select_sequential_consistency = 1"
+	}
+	return ""
+}
+
+// refill lays the kept rows out again without some.
+func (w *writer) refill(leave func(rows *record.Chunk, row int) bool) error {
+	w.block.reset()
+	w.rows, w.offsets, w.runs = 0, w.offsets[:0], w.runs[:0]
+	for _, k := range w.kept {
+		c := record.NewChunk(k.Schema)
+		c.Partition, c.First, c.Next = k.Partition, k.First, k.Next
+		copyRows(c, k, func(row int) bool { return leave(k, row) })
+		if err := w.add(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropGroups leaves out the groups that the table has of this batch.
+func (w *writer) dropGroups(ctx context.Context, q *session, token string) error {
+	p := w.sink.options.Provenance
+	keys, columns := w.keyTexts()
+	there := map[string]bool{}
+	found := 0
+	query := "SELECT [" + strings.Join(columns, ", ") + "] FROM " + w.table.path() + w.mine() + " AND " + quote(p.Cut) + " = " + literal(token) + w.sequential()
+	err := q.rows(ctx, query, func(scan func(...any) error) error {
+		var texts []string
+		if err := scan(&texts); err != nil {
+			return err
+		}
+		found++
+		there[strings.Join(texts, "\x00")] = true
+		return nil
+	})
+	if err != nil || found == 0 {
+		return err
+	}
+	matched := 0
+	err = w.refill(func(rows *record.Chunk, row int) bool {
+		in := there[keys(rows, row)]
+		if in {
+			matched++
+		}
+		return in
+	})
+	if err == nil && matched != found {
+		err = sink.Permanent(errors.New("the table has groups of it that are none of its own: another plan, or keys that do not read back as they were"))
+	}
+	return err
+}
+
+// keyTexts gives a row's grouping columns as one text, and the expressions that
+// give the same of the table's columns.
+func (w *writer) keyTexts() (of func(rows *record.Chunk, row int) string, columns []string) {
+	schema := w.sink.config.Schema
+	var at []int
+	for _, name := range w.sink.config.Keys {
+		i := schema.Index(name)
+		at = append(at, i)
+		text := "toString(" + quote(name) + ")"
+		switch schema.Fields[i].Type.Kind {
+		case record.Bool:
+			text = "toString(CAST(" + quote(name) + " AS Nullable(UInt8)))"
+		case record.Int, record.Uint:
+			text = "toString(CAST(" + quote(name) + " AS Nullable(Int128)))"
+		case record.Timestamp:
+			text = "toString(toUnixTimestamp64Micro(CAST(" + quote(name) + " AS Nullable(DateTime64(6, 'UTC')))))"
+		case record.Decimal:
+			text = fmt.Sprintf("toString(toDecimal128(%s, %d))", quote(name), schema.Fields[i].Type.Scale)
+		case record.Bytes:
+			text = "hex(" + quote(name) + ")"
+		}
+		columns = append(columns, "if(isNull("+quote(name)+"), 'n', concat('v', ifNull("+text+", '')))")
+	}
+	return func(rows *record.Chunk, row int) string {
+		texts := make([]string, len(at))
+		for k, i := range at {
+			texts[k] = keyText(&rows.Columns[i], row)
+		}
+		return strings.Join(texts, "\x00")
+	}, columns
+}
+
+// keyText is a value as keyTexts has the server write it.
+func keyText(c *record.Column, row int) string {
+	if c.Null(row) {
+		return "n"
+	}
+	switch c.Type.Kind {
+	case record.Bool:
+		if c.Bool(row) {
+			return "v1"
+		}
+		return "v0"
+	case record.Int, record.Timestamp:
+		return fmt.Sprintf("v%d", c.Ints[row])
+	case record.Uint:
+		return fmt.Sprintf("v%d", c.Uints[row])
+	case record.Float:
+		return fmt.Sprintf("v%v", c.Floats[row])
+	case record.Decimal:
+		text := c.Decimals[row].String(int(c.Type.Scale))
+		if strings.Contains(text, ".") {
+			text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".") // as the server writes it
+		}
+		return "v" + text
+	case record.Bytes:
+		return fmt.Sprintf("v%X", c.Bytes(row))
+	}
+	return "v" + string(c.Bytes(row))
 }

@@ -29,9 +29,20 @@ type writer struct {
 	kept   []*record.Chunk
 	held   int64 // bytes of kept
 
+	// offsets of the rows, and from which row on they are of which partition: a
+	// server that refuses a row names its place in the block.
+	offsets []int64
+	runs    []run
+
 	opened bool
 	bad    native.Complaints
 	dead   error // why nothing is taken any more
+}
+
+// run is the rows of one partition that follow each other.
+type run struct {
+	first     int
+	partition int32
 }
 
 // errDead is the answer to a call after an error: core makes none.
@@ -53,7 +64,7 @@ func (w *writer) Append(ctx context.Context, rows *record.Chunk) (int64, error) 
 		w.dead = errDead
 		return 0, err
 	}
-	return w.block.size() + w.held, nil
+	return w.block.size() + w.held + 8*int64(w.rows), nil
 }
 
 func (w *writer) ready(ctx context.Context) error {
@@ -90,6 +101,8 @@ func (w *writer) add(rows *record.Chunk) error {
 	if len(w.bad.List) > 0 {
 		return w.blame(rows)
 	}
+	w.runs = append(w.runs, run{w.rows, rows.Partition})
+	w.offsets = append(w.offsets, rows.Offsets...)
 	w.rows += rows.Rows()
 	return nil
 }
@@ -250,18 +263,8 @@ func (w *writer) Commit(ctx context.Context, c record.Cut, _ string) error {
 		}
 	}
 	w.block.reset()
-	w.rows = 0
+	w.rows, w.offsets, w.runs = 0, w.offsets[:0], w.runs[:0]
 	return nil
-}
-
-// outcome says what an error of sending proves.
-func (w *writer) outcome(ctx context.Context, c record.Cut, err error) error {
-	refused := errors.Is(err, native.ErrNotSent)
-	err = fmt.Errorf("insert of %d rows into %s: %w", w.rows, w.table.path(), explain(err))
-	if refused {
-		return sink.Refused(err)
-	}
-	return err
 }
 
 // Close gives up what was not committed.

@@ -35,6 +35,7 @@ const (
 	Delayed       // no answer; Deliver applies it later
 	Unsure        // stored, and the answer does not say so
 	Partial       // the last partition has an error of its own, the others are stored
+	Moved         // not stored: the group is in its next generation, and so is the member
 )
 
 // Limits of Kafka, as it was measured.
@@ -188,6 +189,9 @@ func (c *Coordinator) Deliver() (applied int) {
 func (c *Coordinator) commit(generation int, commits []ledger.Commit, fault Fault) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if fault == Moved {
+		return &ledger.Refused{Moved: true, Err: errors.New("illegal generation")}
+	}
 	switch {
 	case fault == Dropped:
 		return errors.New("no answer")

@@ -15,6 +15,7 @@ type lowCardinality struct {
 	width    int     // of such a value; 0 for text
 	dict     dictionary
 	keys     []uint32
+	packed   []byte // the keys as they are sent
 }
 
 func newLowCardinality(t Type, from record.Type, at leaf) (encoder, error) {
@@ -121,17 +122,22 @@ func (c *lowCardinality) data(out *Frames) {
 		start = end
 	}
 	out.uint64(uint64(len(c.keys)))
-	for _, k := range c.keys {
-		switch kind {
-		case 0:
-			out.byte(byte(k))
-		case 1:
-			out.byte(byte(k))
-			out.byte(byte(k >> 8))
-		default:
-			out.uint32(k)
+	c.packed = c.packed[:0]
+	switch kind {
+	case 0:
+		for _, k := range c.keys {
+			c.packed = append(c.packed, byte(k))
+		}
+	case 1:
+		for _, k := range c.keys {
+			c.packed = append(c.packed, byte(k), byte(k>>8))
+		}
+	default:
+		for _, k := range c.keys {
+			c.packed = append(c.packed, byte(k), byte(k>>8), byte(k>>16), byte(k>>24))
 		}
 	}
+	out.Write(c.packed)
 }
 
 // dictionary numbers texts. It keeps its memory.

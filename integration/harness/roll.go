@@ -1,0 +1,98 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// carried is what an instance says when it has begun in a generation.
+type carried struct {
+	Message    string `json:"msg"`
+	Generation int    `json:"generation"`
+	Slots      int    `json:"slots"`
+}
+
+// generations are those that an instance has begun in its current life.
+func (i *instance) generations() (all []carried, err error) {
+	i.mu.Lock()
+	path := filepath.Join(i.logs, fmt.Sprintf("%s-%03d.log", i.name, i.lives))
+	i.mu.Unlock()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		var c carried
+		if json.Unmarshal(line, &c) == nil && c.Message == "carrying" {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// roll restarts every instance, one after another, as a new release comes into
+// service. With static members nobody else may notice, and each must come back
+// to what it had.
+func (d *director) roll(ctx context.Context) error {
+	if _, err := d.pair(ctx); err != nil {
+		return err
+	}
+	before := map[*instance][]carried{}
+	for _, i := range d.instances {
+		all, err := i.generations()
+		if err != nil {
+			return err
+		}
+		before[i] = all
+	}
+	for _, one := range d.instances {
+		had := before[one][len(before[one])-1]
+		d.timeline.note("SIGTERM and start %s, which has %d slots in generation %d", one.name, had.Slots, had.Generation)
+		if err := one.stop(); err != nil {
+			return err
+		}
+		if err := one.start(); err != nil {
+			return err
+		}
+		now, err := d.carries(ctx, one)
+		if err != nil {
+			return err
+		}
+		if now != had {
+			return fmt.Errorf("%s had %d slots in generation %d, and after its restart has %d in generation %d", one.name, had.Slots, had.Generation, now.Slots, now.Generation)
+		}
+		before[one] = []carried{now}
+	}
+	for _, i := range d.instances {
+		all, err := i.generations()
+		if err != nil {
+			return err
+		}
+		if len(all) != len(before[i]) {
+			return fmt.Errorf("%s was disturbed by the restart of others: it was in %v, then in %v", i.name, before[i], all)
+		}
+	}
+	return d.progress(ctx, 20*time.Second)
+}
+
+// carries waits until an instance has begun.
+func (d *director) carries(ctx context.Context, i *instance) (carried, error) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		all, err := i.generations()
+		if err != nil {
+			return carried{}, err
+		}
+		if len(all) > 0 {
+			return all[0], nil
+		}
+		if err := d.pause(ctx, 50*time.Millisecond, 100*time.Millisecond); err != nil {
+			return carried{}, err
+		}
+	}
+	return carried{}, fmt.Errorf("%s has not begun within 30 s", i.name)
+}

@@ -1,0 +1,421 @@
+package clickhouse_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// rights are what README lists.
+func rights(more ...string) []string {
+	return append([]string{"INSERT, SELECT ON *.t", "SELECT ON system.tables", "SELECT ON system.columns", "SELECT ON system.parts", "SELECT ON system.merge_tree_settings"}, more...)
+}
+
+// TestRights: what README lists is enough; what a user lacks is told.
+func TestRights(t *testing.T) {
+	strip := func(i int) []string { all := rights(); return append(all[:i:i], all[i+1:]...) }
+	replace := func(list []string) []string {
+		out := []string{}
+		for _, g := range list {
+			out = append(out, strings.ReplaceAll(g, "*.t", "g.t"))
+		}
+		return out
+	}
+	users := []stack.ClickHouseUser{
+		{Name: "writer", Password: "geheim4711", Grants: replace(rights())},
+		{Name: "maker", Password: "x", Grants: replace(rights("CREATE TABLE ON g.t", "TABLE ENGINE ON MergeTree"))},
+		{Name: "adder", Password: "x", Grants: replace(rights("ALTER ADD COLUMN ON g.t"))},
+		{Name: "nobody", Password: "x", Grants: []string{"SHOW DATABASES ON *.*"}},
+		{Name: "reader", Password: "x", Grants: replace(append(strip(0), "SELECT ON g.t"))},
+		{Name: "quota", Password: "x", Grants: replace(rights()), Quota: "<interval><duration>3600</duration><queries>3</queries></interval>"},
+		{Name: "frozen", Password: "x", Grants: replace(rights()), Settings: "<readonly>1</readonly>"},
+	}
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: users,
+		Config: "<access_control_improvements><select_from_system_db_requires_grant>true</select_from_system_db_requires_grant></access_control_improvements>"})
+	as := func(user, password string) *rig {
+		r := newRig(t, c, field("n", record.Int), field("k", record.Int))
+		r.database, r.conn.Database = "g", "g"
+		r.conn.Username, r.conn.Password = user, sink.NewSecret(password)
+		r.config.Timeout = time.Second
+		return r
+	}
+	if err := c.CreateDatabase(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	r := as("maker", "x")
+	r.options.Create = true
+	r.open()
+	r.exec("DROP TABLE $.t SYNC")
+
+	r = as("writer", "geheim4711")
+	forgetful(r, "n != 1")
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		err := again(r, time.Now().Add(-time.Hour)) // a sink of its own each time: none waits long enough
+		if err != nil && strings.Contains(err.Error(), "under way") {
+			break // it has counted the parts
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	r = as("adder", "x")
+	r.schema.Fields = append(r.schema.Fields, field("more", record.String))
+	r.options.OnNewField = "add_column"
+	r.mustWrite(r.claim(r.open()), 50, []any{7, 7, "seven"})
+	r.want("SELECT more FROM $.t WHERE n = 7", "seven")
+
+	for user, want := range map[string]string{"nobody": "is not there, or not to be seen", "frozen": "READONLY"} {
+		r = as(user, "x")
+		s, err := r.tryOpen()
+		if err == nil {
+			err = r.write(r.claim(s), 60, []any{1, 1})
+		}
+		if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", user, err)
+		}
+	}
+	for user, want := range map[string]string{"reader": "ACCESS_DENIED", "quota": "the user's quota is used up"} {
+		r = as(user, "x")
+		s, err := r.tryOpen()
+		for i := int64(0); err == nil && i < 9; i++ {
+			var w sink.Writer
+			if w, _, err = s.Claim(t.Context(), claimed()); err == nil {
+				err = r.write(w, 70+i, []any{1, 1})
+				w.Close()
+			}
+		}
+		if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", user, err)
+		}
+	}
+	r = as("writer", "wrong")
+	r.refused("AUTHENTICATION_FAILED")
+}
+
+// TestLateWrite: an owner that was halted between Stage and Commit for longer
+// than its attempt may take is refused by the server, on the connection that it
+// has. The next owner has gone on meanwhile.
+func TestLateWrite(t *testing.T) {
+	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+	r.options.Create = true
+	s := r.open()
+	for _, tc := range []struct {
+		pause   time.Duration
+		applied string
+	}{{0, "2"}, {4 * time.Second, "0"}} {
+		r.exec("TRUNCATE TABLE $.t")
+		w := r.claim(s)
+		if _, err := w.Append(t.Context(), r.chunk(0, []any{1}, []any{2})); err != nil {
+			t.Fatal(err)
+		}
+		c := cut(0, 2)
+		c.Attempt = time.Second
+		if _, err := w.Stage(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(tc.pause)
+		err := w.Commit(t.Context(), c, "")
+		if (err == nil) != (tc.pause == 0) {
+			t.Errorf("after a pause of %s: %v", tc.pause, err)
+		}
+		if err != nil && sink.IsPermanent(err) {
+			t.Errorf("marked Permanent: %v", err)
+		}
+		r.want("SELECT count() FROM $.t", tc.applied)
+	}
+}
+
+// TestCutAfterBlock: the connection is cut when the block has arrived. The
+// outcome is unknown, and a repeat completes it once.
+func TestCutAfterBlock(t *testing.T) {
+	c := servers.ClickHouse(t)
+	r := newRig(t, c, field("n", record.Int))
+	r.options.Create = true
+	p := stack.ProxyTo(t, c.Addr(), stack.Raw)
+	r.conn.Address = []string{p.Addr()}
+	s := r.open()
+	w := r.claim(s)
+	if _, err := w.Append(t.Context(), r.chunk(0, []any{1}, []any{2})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Stage(t.Context(), cut(0, 2)); err != nil {
+		t.Fatal(err)
+	}
+	p.CutAnswer()
+	err := w.Commit(t.Context(), cut(0, 2), "")
+	if err == nil || sink.IsRefused(err) || sink.IsPermanent(err) {
+		t.Fatalf("got %v, want an unknown outcome", err)
+	}
+	r.mustWrite(r.claim(s), 0, []any{1}, []any{2})
+	r.want("SELECT count() FROM $.t", "2")
+
+	// A connection that dies before a byte of the block was sent proves that
+	// nothing was applied.
+	w = r.claim(s)
+	if _, err := w.Append(t.Context(), r.chunk(2, []any{3})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Stage(t.Context(), cut(2, 3)); err != nil {
+		t.Fatal(err)
+	}
+	p.Sever()
+	time.Sleep(50 * time.Millisecond)
+	if err := w.Commit(t.Context(), cut(2, 3), ""); !sink.IsRefused(err) {
+		t.Errorf("got %v, want Refused", err)
+	}
+	r.want("SELECT count() FROM $.t", "2")
+}
+
+// TestTableTrouble: what happens to a table under way is told in words, and the
+// next claim goes on when it is mended.
+func TestTableTrouble(t *testing.T) {
+	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+	create := "CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree PARTITION BY n % 2000 ORDER BY n SETTINGS non_replicated_deduplication_window = 10000, parts_to_throw_insert = 5, parts_to_delay_insert = 5"
+	r.exec(create)
+	s := r.open()
+	w := r.claim(s)
+	r.mustWrite(w, 0, []any{1})
+
+	r.exec("ALTER TABLE $.t MODIFY COLUMN _topic LowCardinality(String)")
+	if err := r.write(w, 1, []any{2}); err == nil || !strings.Contains(err.Error(), "the table was altered") {
+		t.Errorf("altered: %v", err)
+	}
+	w = r.claim(s)
+	r.mustWrite(w, 1, []any{2})
+
+	r.exec("SYSTEM STOP MERGES $.t")
+	var err error
+	for i := int64(2); i < 20 && err == nil; i++ {
+		err = r.write(w, i, []any{1})
+	}
+	if err == nil || sink.IsPermanent(err) || !strings.Contains(err.Error(), "merges do not keep up") {
+		t.Errorf("too many parts: %v", err)
+	}
+	r.exec("SYSTEM START MERGES $.t")
+
+	var rows [][]any
+	for i := range 101 {
+		rows = append(rows, []any{i + 100})
+	}
+	err = r.write(r.claim(s), 100, rows...)
+	if err == nil || !sink.IsRefused(err) || !strings.Contains(err.Error(), "a coarser PARTITION BY") {
+		t.Errorf("too many partitions: %v", err)
+	}
+
+	w = r.claim(s)
+	r.exec("DROP TABLE $.t SYNC")
+	if err := r.write(w, 300, []any{2}); err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), "UNKNOWN_TABLE") {
+		t.Errorf("dropped: %v", err)
+	}
+	if _, _, err := s.Claim(t.Context(), claimed()); err == nil || !sink.IsPermanent(err) {
+		t.Errorf("claim of a dropped table: %v", err)
+	}
+	r.exec(create)
+	r.mustWrite(r.claim(s), 300, []any{2})
+}
+
+// TestViews: a materialized view has each row once, too.
+func TestViews(t *testing.T) {
+	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+	r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree PARTITION BY n % 4 ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE TABLE $.sums (k Int64, n Int64) ENGINE = SummingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.sums AS SELECT k, s AS n FROM (SELECT n % 3 AS k, sum(n) AS s FROM $.t GROUP BY k)")
+	s := r.open()
+	for first := int64(0); first < 3; first++ {
+		for range 3 { // the same batch
+			r.mustWrite(r.claim(s), 4*first, []any{1}, []any{2}, []any{3}, []any{4})
+		}
+	}
+	r.want("SELECT count(), sum(n) FROM $.t", "12\t30")
+	r.want("SELECT sum(n) FROM $.sums", "30")
+}
+
+// TestTwoConnections: what one server has says nothing of the other's.
+func TestTwoConnections(t *testing.T) {
+	one, two := servers.ClickHouse(t), stack.ClickHouse(t)
+	for _, c := range []*stack.ClickHouseServer{one, two} {
+		r := newRig(t, c, field("n", record.Int))
+		r.options.Create = true
+		s := r.open()
+		_, found, err := s.Claim(t.Context(), claimed())
+		if err != nil || found.State != sink.Empty {
+			t.Errorf("found %+v, %v", found, err)
+		}
+		r.mustWrite(r.claim(s), 0, []any{1})
+		r.want("SELECT count() FROM $.t", "1")
+	}
+}
+
+// TestFailOver: the first address that answers is used, one that hangs is passed
+// over, and a server that is back is found again.
+func TestFailOver(t *testing.T) {
+	c := servers.ClickHouse(t)
+	r := newRig(t, c, field("n", record.Int))
+	r.options.Create, r.options.Provenance.Off, r.config.Delivery = true, true, sink.AtLeastOnce
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := stack.ProxyTo(t, c.Addr(), stack.Raw)
+	r.conn.Timeout = time.Second
+	r.conn.Address = []string{"127.0.0.1:1", silent.Addr().String(), p.Addr(), c.Addr()}
+	s := r.open()
+	w := r.claim(s)
+	r.mustWrite(w, 0, []any{1})
+	if p.Conns() == 0 {
+		t.Error("the third address, which is the first that answers, was not used")
+	}
+	p.Refuse()
+	p.Sever()
+	if err := r.write(w, 1, []any{2}); err != nil {
+		r.mustWrite(r.claim(s), 1, []any{2})
+	}
+	if err := p.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	r.mustWrite(r.claim(s), 2, []any{3})
+	if p.Conns() == 0 {
+		t.Error("a server that is back was not found again")
+	}
+	r.want("SELECT count() FROM $.t", "3")
+}
+
+// TestTLS goes through a proxy that ends the encryption, and wants to see our
+// certificate.
+func TestTLS(t *testing.T) {
+	c := servers.ClickHouse(t)
+	dir := t.TempDir()
+	server, pool := certificate(t, dir, "server"), x509.NewCertPool()
+	client := certificate(t, dir, "client")
+	pool.AddCert(client.Leaf)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer l.Close()
+	wg.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { carry(in, c.Addr()) })
+		}
+	})
+	for _, compression := range []string{"none", "lz4", "zstd"} {
+		r := newRig(t, c, field("n", record.Int), field("s", record.String))
+		r.options.Create, r.conn.Address, r.conn.Compression = true, []string{l.Addr().String()}, compression
+		r.conn.TLS = tlsOptions(filepath.Join(dir, "server.pem"), filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key"))
+		w := r.claim(r.open())
+		var rows [][]any
+		for i := range 3000 {
+			rows = append(rows, []any{i, strings.Repeat("text ", i%1000)})
+		}
+		r.mustWrite(w, 0, rows...)
+		r.want("SELECT count(), sum(length(s)) FROM $.t", "3000\t7492500")
+		w.Close()
+
+		r.conn.TLS.CA = filepath.Join(dir, "client.pem")
+		r.refused("certificate")
+		r.conn.TLS = tlsOptions(filepath.Join(dir, "server.pem"), "", "")
+		if _, err := r.tryOpen(); err == nil {
+			t.Error("the proxy let in who has no certificate")
+		}
+	}
+}
+
+func carry(in net.Conn, to string) {
+	defer in.Close()
+	out, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	var both sync.WaitGroup
+	both.Go(func() { io.Copy(out, in); out.(*net.TCPConn).CloseWrite() })
+	both.Go(func() { io.Copy(in, out); in.Close() })
+	both.Wait()
+}
+
+// certificate makes one that signs itself, with its files.
+func certificate(t *testing.T, dir, name string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, private := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	err = errors.Join(os.WriteFile(filepath.Join(dir, name+".pem"), public, 0o600), os.WriteFile(filepath.Join(dir, name+".key"), private, 0o600))
+	pair, pairErr := tls.X509KeyPair(public, private)
+	if err = errors.Join(err, pairErr); err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// TestHungServer: a server that was halted says nothing; the end of the context
+// ends the call, and the batch is in once when all is over.
+func TestHungServer(t *testing.T) {
+	c := stack.ClickHouse(t)
+	r := newRig(t, c, field("n", record.Int))
+	r.options.Create = true
+	s := r.open()
+	w := r.claim(s)
+	if _, err := w.Append(t.Context(), r.chunk(0, []any{1})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Stage(t.Context(), cut(0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := w.Commit(short, cut(0, 1), "")
+	if err == nil || sink.IsRefused(err) || sink.IsPermanent(err) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 2*time.Second {
+		t.Errorf("commit: %v after %s", err, time.Since(began))
+	}
+	if _, _, err := s.Claim(short, claimed()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 3*time.Second {
+		t.Errorf("claim: %v after %s", err, time.Since(began))
+	}
+	if err := c.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	r.mustWrite(r.claim(s), 0, []any{1})
+	r.want("SELECT count() FROM $.t", "1")
+}

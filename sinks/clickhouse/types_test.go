@@ -1,0 +1,199 @@
+package clickhouse_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// typeCase is a type of column, what is written to it, and what the server then
+// shows; "!" and a reason where the value is refused.
+type typeCase struct {
+	column string
+	from   record.Type
+	values []any
+	want   []string
+}
+
+var (
+	ints    = record.Type{Kind: record.Int}
+	uints   = record.Type{Kind: record.Uint}
+	floats  = record.Type{Kind: record.Float}
+	bools   = record.Type{Kind: record.Bool}
+	texts   = record.Type{Kind: record.String}
+	raw     = record.Type{Kind: record.Bytes}
+	moments = record.Type{Kind: record.Timestamp}
+	objects = record.Type{Kind: record.JSON}
+	whole   = record.Type{Kind: record.Decimal, Precision: 38}
+	cents   = record.Type{Kind: record.Decimal, Precision: 38, Scale: 2}
+	intList = record.Type{Kind: record.List, Elem: &ints}
+)
+
+const (
+	bad    = "!the value is out of its range"
+	noNull = "!is null, and the column is not Nullable"
+)
+
+func at(text string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04:05.999999999", text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func typeCases() []typeCase {
+	return []typeCase{
+		{"Int8", ints, []any{-128, 127, -129, 128, nil}, []string{"-128", "127", bad, bad, noNull}},
+		{"Int16", ints, []any{-32768, 32767, -32769, 32768}, []string{"-32768", "32767", bad, bad}},
+		{"Int32", ints, []any{-1 << 31, 1<<31 - 1, -1<<31 - 1, 1 << 31}, []string{"-2147483648", "2147483647", bad, bad}},
+		{"Int64", ints, []any{math.MinInt64, math.MaxInt64}, []string{"-9223372036854775808", "9223372036854775807"}},
+		{"Int64", uints, []any{uint64(math.MaxInt64), uint64(math.MaxInt64) + 1}, []string{"9223372036854775807", bad}},
+		{"Int64", whole, []any{"-9223372036854775808", "9223372036854775807", "-9223372036854775809", "9223372036854775808"},
+			[]string{"-9223372036854775808", "9223372036854775807", bad, bad}},
+		{"UInt8", ints, []any{0, 255, -1, 256}, []string{"0", "255", bad, bad}},
+		{"UInt8", bools, []any{true, false}, []string{"1", "0"}},
+		{"UInt16", uints, []any{uint64(65535), uint64(65536)}, []string{"65535", bad}},
+		{"UInt32", ints, []any{0, 1<<32 - 1, -1, 1 << 32}, []string{"0", "4294967295", bad, bad}},
+		{"UInt64", uints, []any{uint64(math.MaxUint64)}, []string{"18446744073709551615"}},
+		{"UInt64", ints, []any{math.MaxInt64, -1}, []string{"9223372036854775807", bad}},
+		{"UInt64", whole, []any{"18446744073709551615", "18446744073709551616", "-1"}, []string{"18446744073709551615", bad, bad}},
+		{"Int128", whole, []any{strings.Repeat("9", 38), "-" + strings.Repeat("9", 38)}, []string{strings.Repeat("9", 38), "-" + strings.Repeat("9", 38)}},
+		{"Int256", ints, []any{-1, math.MaxInt64}, []string{"-1", "9223372036854775807"}},
+		{"UInt128", whole, []any{strings.Repeat("9", 38), "-1"}, []string{strings.Repeat("9", 38), bad}},
+		{"UInt256", uints, []any{uint64(math.MaxUint64)}, []string{"18446744073709551615"}},
+		{"Float64", floats, []any{math.MaxFloat64, math.SmallestNonzeroFloat64, -0.1, math.Inf(-1), math.NaN()},
+			[]string{"1.7976931348623157e308", "5e-324", "-0.1", "-inf", "nan"}},
+		{"Float64", ints, []any{1 << 53, -(1 << 53), 1<<53 + 1}, []string{"9007199254740992", "-9007199254740992", "!not exact as a float"}},
+		{"Float32", floats, []any{1.5, math.MaxFloat64, math.Inf(1)}, []string{"1.5", bad, "inf"}},
+		{"Decimal(9, 2)", cents, []any{"9999999.99", "-9999999.99", "10000000"}, []string{"9999999.99", "-9999999.99", bad}},
+		{"Decimal(18, 1)", cents, []any{"1.5", "1.55"}, []string{"1.5", "!more fractional digits"}},
+		{"Decimal(38, 2)", cents, []any{"-" + strings.Repeat("9", 36) + ".99"}, []string{"-" + strings.Repeat("9", 36) + ".99"}},
+		{"Decimal(76, 4)", cents, []any{"-" + strings.Repeat("9", 34) + ".99"}, []string{"-" + strings.Repeat("9", 34) + ".99"}},
+		{"Decimal32(3)", ints, []any{999999, 1000000}, []string{"999999", bad}},
+		{"Bool", bools, []any{true, false, nil}, []string{"true", "false", noNull}},
+		{"String", texts, []any{"", "ü\x00", strings.Repeat("x", 300), nil}, []string{"", "ü\\0", strings.Repeat("x", 300), noNull}},
+		{"String", raw, []any{[]byte{0xff}}, []string{"\xff"}},
+		{"String", objects, []any{`{"a": 1}`}, []string{`{"a": 1}`}},
+		{"FixedString(3)", texts, []any{"abc", "abcd", ""}, []string{"abc", "!too long", "\\0\\0\\0"}},
+		{"UUID", texts, []any{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "61F0C404-5CB3-11E7-907B-A6006AD3DBA0", "61f0c404", "", "61f0c404-5cb3-11e7-907b-a6006ad3dbag"},
+			[]string{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "!none", "!none", "!none"}},
+		{"UUID", raw, []any{[]byte("0123456789abcdef")}, []string{"30313233-3435-3637-3839-616263646566"}},
+		{"Nullable(UUID)", texts, []any{nil}, []string{"\\N"}},
+		{"IPv4", texts, []any{"1.2.3.4", "255.255.255.255", "1.2.3", "::1"}, []string{"1.2.3.4", "255.255.255.255", "!none", "!none"}},
+		{"IPv4", uints, []any{uint64(16909060), uint64(1 << 32)}, []string{"1.2.3.4", bad}},
+		{"IPv6", texts, []any{"2001:db8::1", "1.2.3.4", "fe80::1%eth0"}, []string{"2001:db8::1", "::ffff:1.2.3.4", "!none"}},
+		{"Date", moments, []any{at("1970-01-01 00:00:00"), at("2149-06-06 23:59:59.999999"), at("2149-06-07 00:00:00"), at("1969-12-31 23:59:59")},
+			[]string{"1970-01-01", "2149-06-06", bad, bad}},
+		{"Date32", moments, []any{at("1900-01-01 00:00:00"), at("2299-12-31 23:59:59"), at("1899-12-31 23:59:59"), at("2300-01-01 00:00:00")},
+			[]string{"1900-01-01", "2299-12-31", bad, bad}},
+		{"DateTime('UTC')", moments, []any{at("1970-01-01 00:00:00"), at("2106-02-07 06:28:15.9"), at("2106-02-07 06:28:16"), at("1969-12-31 23:59:59.9")},
+			[]string{"1970-01-01 00:00:00", "2106-02-07 06:28:15", bad, bad}},
+		{"DateTime64(3, 'Asia/Tokyo')", moments, []any{at("2026-01-01 00:00:00.123999"), at("1969-12-31 23:59:59.9999")},
+			[]string{"2026-01-01 09:00:00.123", "1970-01-01 08:59:59.999"}},
+		{"DateTime64(6, 'UTC')", moments, []any{at("1900-01-01 00:00:00"), at("2299-12-31 23:59:59.999999"), at("1899-12-31 23:59:59.999999"), at("2300-01-01 00:00:00")},
+			[]string{"1900-01-01 00:00:00.000000", "2299-12-31 23:59:59.999999", bad, bad}},
+		{"DateTime64(9, 'UTC')", moments, []any{at("2262-04-11 23:47:16.854775"), at("2262-04-11 23:47:16.854776"), at("1900-01-01 00:00:00")},
+			[]string{"2262-04-11 23:47:16.854775000", bad, "1900-01-01 00:00:00.000000000"}},
+		{"DateTime64(0, 'UTC')", moments, []any{at("2026-01-01 00:00:00.9")}, []string{"2026-01-01 00:00:00"}},
+		{"Enum8('a' = -128, 'it''s' = 127)", texts, []any{"a", "it's", "b"}, []string{"a", "it\\'s", "!none of its names"}},
+		{"Enum16('x' = 1000)", ints, []any{1000, 1}, []string{"x", "!none of its numbers"}},
+		{"Nullable(Enum8('a' = 1))", texts, []any{nil, "a"}, []string{"\\N", "a"}},
+		{"LowCardinality(String)", texts, []any{"a", "", "a", nil}, []string{"a", "", "a", noNull}},
+		{"LowCardinality(Nullable(String))", texts, []any{nil, "", "a", nil}, []string{"\\N", "", "a", "\\N"}},
+		{"LowCardinality(FixedString(2))", texts, []any{"ab", "abc", "a"}, []string{"ab", "!too long", "a\\0"}},
+		{"Nullable(Int32)", ints, []any{nil, 7, 1 << 40}, []string{"\\N", "7", bad}},
+		{"Array(Int8)", intList, []any{[]any{1, 2}, []any{}, []any{3, 300}, []any{4, nil}, nil}, []string{"[1,2]", "[]", bad, noNull, noNull}},
+		{"Array(Nullable(Int8))", intList, []any{[]any{nil, 1}}, []string{"[NULL,1]"}},
+		{"Array(LowCardinality(String))", record.Type{Kind: record.List, Elem: &texts}, []any{[]any{"a", "b", "a"}, []any{}}, []string{"['a','b','a']", "[]"}},
+		{"Array(Array(Int64))", record.Type{Kind: record.List, Elem: &intList}, []any{[]any{[]any{1}, []any{}, []any{2, 3}}, []any{}}, []string{"[[1],[],[2,3]]", "[]"}},
+		{"Map(String, Int16)", record.Type{Kind: record.Map, Elem: &ints}, []any{[]any{1, 2}, []any{}, []any{1 << 20}}, []string{"{'k0':1,'k1':2}", "{}", bad}},
+		{"Map(LowCardinality(String), Nullable(Int64))", record.Type{Kind: record.Map, Elem: &ints}, []any{[]any{nil}}, []string{"{'k0':NULL}"}},
+		{"JSON", objects, []any{`{"a":{"b":1},"c":["x"]}`, `[1]`, `{"a":1,"a":2}`}, []string{`{"a":{"b":1},"c":["x"]}`, "!no JSON object", "!a name twice"}},
+		{"SimpleAggregateFunction(sum, Int64)", ints, []any{5}, []string{"5"}},
+	}
+}
+
+// TestTypes writes every type that the sink knows, one value at a time, and
+// reads it back; a value beyond the type is refused by its offset, with the
+// names of column and type.
+func TestTypes(t *testing.T) {
+	c := servers.ClickHouse(t)
+	for _, tc := range typeCases() {
+		t.Run(tc.column+" from "+tc.from.String(), func(t *testing.T) {
+			r := newRig(t, c, record.Field{Name: "v", Type: tc.from, Nullable: true}, field("n", record.Int))
+			r.options.Provenance.Off = true
+			r.exec("CREATE TABLE $.t (v " + tc.column + ", n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
+			s := r.open()
+			w := r.claim(s)
+			for i, v := range tc.values {
+				err := r.write(w, int64(i), []any{v, i})
+				reason, refused := strings.CutPrefix(tc.want[i], "!")
+				if !refused {
+					if err != nil {
+						t.Fatalf("%v: %v", v, err)
+					}
+					r.want("SELECT v FROM $.t WHERE n = "+r.query("SELECT "+itoa(i)), tc.want[i])
+					continue
+				}
+				var rows *sink.RowsError
+				if !errors.As(err, &rows) || len(rows.Rows) != 1 || rows.Rows[0].Offset != int64(i) {
+					t.Fatalf("%v: got %v, want it refused by its offset", v, err)
+				}
+				if got := rows.Rows[0].Reason; !strings.Contains(got, reason) || !strings.Contains(got, "column v of type ") {
+					t.Errorf("%v: the reason is %q, want %q with column and type", v, got, reason)
+				}
+				w = r.claim(s)
+			}
+		})
+	}
+}
+
+func itoa(i int) string { return string(rune('0' + i)) }
+
+// TestManyValues writes columns with many values in one block: dictionaries of
+// every width of key, nested in arrays too.
+func TestManyValues(t *testing.T) {
+	c := servers.ClickHouse(t)
+	list := record.Type{Kind: record.List, Elem: &texts}
+	for _, n := range []int{1, 255, 256, 257, 70_000} {
+		r := newRig(t, c, field("n", record.Int), field("s", record.String), record.Field{Name: "l", Type: list}, field("z", record.String))
+		r.options.Provenance.Off = true
+		r.exec(`CREATE TABLE $.t (n Int64, s LowCardinality(String), l Array(LowCardinality(Nullable(String))), z LowCardinality(Nullable(String)))
+			ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100`)
+		w := r.claim(r.open())
+		for _, base := range []int{0, n} { // the memory is used again
+			var rows [][]any
+			for i := range n {
+				s := "s" + r.text(i)
+				rows = append(rows, []any{base + i, s, []any{s, nil, ""}, map[bool]any{true: nil, false: s}[i%3 == 0]})
+			}
+			r.mustWrite(w, int64(base), rows...)
+		}
+		r.want("SELECT count(), countIf(s != concat('s', toString(n % "+r.text(n)+")) OR l != [s, NULL, ''] OR (z IS NULL) != ((n % "+r.text(n)+") % 3 = 0) OR z != s) FROM $.t",
+			r.text(2*n)+"\t0")
+	}
+}
+
+func (r *rig) text(n int) string {
+	if n < 10 {
+		return itoa(n)
+	}
+	return r.text(n/10) + itoa(n%10)
+}
+
+// TestTuples fills the elements of a Tuple, and a Nested, from fields of their own.
+func TestTuples(t *testing.T) {
+	r := newRig(t, servers.ClickHouse(t), field("p.x", record.Float), field("p.y", record.Int),
+		record.Field{Name: "n.a", Type: intList}, record.Field{Name: "n.b", Type: intList})
+	r.options.Provenance.Off = true
+	r.exec("CREATE TABLE $.t (p Tuple(x Float64, y Nullable(Int32)), n Nested(a Int8, b Int64)) ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100")
+	w := r.claim(r.open())
+	r.mustWrite(w, 0, []any{1.5, 7, []any{1}, []any{2}}, []any{2.5, nil, []any{}, []any{}})
+	r.want("SELECT p, n.a, n.b FROM $.t ORDER BY p.x", "(1.5,7)\t[1]\t[2]\n(2.5,NULL)\t[]\t[]")
+}
