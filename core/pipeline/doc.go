@@ -37,9 +37,26 @@
 //
 // # Memory
 //
-// Every decoded chunk is charged to one budget, and is given back when the
-// window and all lanes have dropped it; chunks and fetch buffers are then used
-// again.
+// One Budget covers what is fetched, decoded and held. Its first half is for
+// reading. An answer of a broker is reserved before it is asked for: one
+// request reads many partitions, and there are few requests at a time. Unpacked
+// batches and decoded chunks are charged by the memory that they keep, used or
+// not. A reader that finds no room first takes back what others can do without:
+// chunks that no lane waits for, answers that can be fetched again, chunks that
+// a lane is slow to take. Then it waits, in turn.
+//
+// The second half is for the sinks: the rows of a chunk while they are projected,
+// and what writers hold until they commit. A sink may hold twice what it leaves
+// free, so a dead one leaves a third to the others; its own lanes wait for each
+// other before they take a chunk, and one that holds rows while others wait
+// commits early (lane.ErrPressed). A sink that holds nothing is always let in, and
+// a batch that is repeated is always read to its end: what passes the budget is
+// at most one record, or one repeated batch, for each lane that is at it.
+//
+// What is in use costs its memory, idle partitions and lanes hold none: decoders,
+// readers, chunks and the desks of lanes are lent while they are needed, and what
+// nobody has touched for some seconds goes back. A lane costs about 25 KiB all the
+// same, most of it the stacks of its goroutines and its meter.
 //
 // # Goroutines
 //

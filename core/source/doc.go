@@ -34,10 +34,15 @@
 //
 // Fetch reads an answer into the caller's buffer and hands it back in Fetched.Buf, possibly grown. Batches alias it. After an error the
 // buffer is the caller's again, whatever was under way. A Reader owns the buffers it decompresses into; the keys, values and headers of
-// its records point into them or into the fetched bytes and are valid until the next Reset. Records are never copied.
+// its records point into them or into the fetched bytes and are valid until the next Reset (with Limits.OneBatch, until Next returns a
+// record of another batch). Records are never copied.
+//
+// A [Fetcher] reads many partitions with one request per broker, and charges the answers as a whole; a partition's part is lent from the
+// answer, or copied where it is a small part of it. Release gives it back.
 //
 // # Goroutines
 //
 // Open starts none. Each node's pool has kafka-go's own goroutine and one per connection; Close ends them. A member has one goroutine, the
-// heartbeats of its current generation; Join and Leave wait for it. No other call leaves a goroutine behind.
+// heartbeats of its current generation; Join and Leave wait for it. A Fetcher has up to six per broker; Close waits for them. No other call
+// leaves a goroutine behind.
 package source
