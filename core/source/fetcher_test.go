@@ -1,0 +1,164 @@
+package source_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sluicekit/sluice/core/source"
+)
+
+// ledgerOfBytes is a source.Memory without a bound.
+type ledgerOfBytes struct{ now, most atomic.Int64 }
+
+func (l *ledgerOfBytes) Reserve(_ context.Context, n int64) error { l.Charge(n); return nil }
+
+func (l *ledgerOfBytes) Charge(n int64) {
+	now := l.now.Add(n)
+	for most := l.most.Load(); now > most && !l.most.CompareAndSwap(most, now); most = l.most.Load() {
+	}
+}
+
+// fetchCluster has a topic of so many partitions, with as many records of a size in each.
+func fetchCluster(t *testing.T, partitions int32, records, size int) (*kfake.Cluster, *kgo.Client, *source.Cluster) {
+	t.Helper()
+	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for r := range records {
+		for p := range partitions {
+			client.Produce(t.Context(), &kgo.Record{Topic: "events", Partition: p, Value: fmt.Appendf(nil, "%d/%d %0*d", p, r, size, 0)}, nil)
+		}
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := source.Open(source.Options{Brokers: k.ListenAddrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return k, client, c
+}
+
+// A hundred partitions that are read at the same time take a few requests, all their records come, and in the end no byte is charged.
+func TestFetcherReadsManyPartitionsWithFewRequests(t *testing.T) {
+	const partitions, records, size = 100, 5, 3000
+	k, _, c := fetchCluster(t, partitions, records, size)
+	var requests atomic.Int64
+	k.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		requests.Add(1)
+		return nil, nil, false
+	})
+	memory := &ledgerOfBytes{}
+	f := source.NewFetcher(c, memory, 1<<20)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ask := func(p int32, at int64) *source.Ask {
+		return f.Ask(source.FetchRequest{Topic: "events", Partition: p, Offset: at, MaxBytes: 1 << 20, MaxWait: 300 * time.Millisecond}, false)
+	}
+	if _, err := c.Describe(ctx, "events"); err != nil { // all leaders are known
+		t.Fatal(err)
+	}
+	asks := make([]*source.Ask, partitions)
+	next := make([]int64, partitions)
+	for left := partitions; left > 0; {
+		for p := range asks {
+			if next[p] < records {
+				asks[p] = ask(int32(p), next[p])
+			}
+		}
+		for p := range asks {
+			if next[p] == records {
+				continue
+			}
+			got, err := asks[p].Wait(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r source.Reader
+			r.Reset(got, next[p])
+			for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+				if want := fmt.Sprintf("%d/%d ", p, rec.Offset); rec.Offset != next[p] || string(rec.Value[:len(want)]) != want {
+					t.Fatalf("partition %d at %d: got offset %d, %.10q", p, next[p], rec.Offset, rec.Value)
+				}
+				next[p] = rec.Offset + 1
+			}
+			if r.Err() != nil {
+				t.Fatal(r.Err())
+			}
+			got.Release()
+			if next[p] == records {
+				left--
+			}
+		}
+	}
+	if n := requests.Load(); n > 20 {
+		t.Errorf("%d requests for %d partitions", n, partitions)
+	}
+	f.Close()
+	if now := memory.now.Load(); now != 0 {
+		t.Errorf("%d bytes are charged at the end", now)
+	}
+	if most := memory.most.Load(); most < partitions*records*size/8 || most > 8<<20 {
+		t.Errorf("%d bytes were charged at most", most)
+	}
+}
+
+// One that has something does not wait for those that have nothing; an ask that is cancelled holds nothing; one without an answer in time
+// is answered with nothing.
+func TestFetcherWaitsForNobody(t *testing.T) {
+	_, client, c := fetchCluster(t, 3, 0, 0)
+	memory := &ledgerOfBytes{}
+	f := source.NewFetcher(c, memory, 1<<20)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := c.Describe(ctx, "events"); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(p int32) *source.Ask {
+		return f.Ask(source.FetchRequest{Topic: "events", Partition: p, MaxBytes: 1 << 20, MaxWait: 2 * time.Second}, false)
+	}
+	quiet, busy, given := ask(0), ask(1), ask(2)
+	time.Sleep(100 * time.Millisecond) // all three wait at the broker
+	given.Cancel()
+	began := time.Now()
+	if err := client.ProduceSync(ctx, &kgo.Record{Topic: "events", Partition: 1, Value: []byte("x")}, &kgo.Record{Topic: "events", Partition: 2, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := busy.Wait(ctx)
+	if took := time.Since(began); err != nil || len(got.Batches) == 0 || took > time.Second {
+		t.Errorf("%d bytes and %v after %s", len(got.Batches), err, took)
+	}
+	got.Release()
+	if got, err := quiet.Wait(ctx); err != nil || len(got.Batches) != 0 {
+		t.Errorf("%d bytes and %v, want none", len(got.Batches), err)
+	}
+	late := ask(0)
+	gone, leave := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer leave()
+	if _, err := late.Wait(gone); err == nil {
+		t.Error("an answer after the context ended")
+	}
+	f.Close()
+	if _, err := ask(0).Wait(ctx); err == nil {
+		t.Error("an answer from a closed fetcher")
+	}
+	if now := memory.now.Load(); now != 0 {
+		t.Errorf("%d bytes are charged at the end", now)
+	}
+}
