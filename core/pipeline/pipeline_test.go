@@ -66,6 +66,7 @@ type shelfWriter struct {
 	shelf       *shelf
 	incarnation string
 	rows        []string
+	attempt     time.Duration // as Stage was told
 }
 
 func (w *shelfWriter) Append(_ context.Context, rows *record.Chunk) (int64, error) {
@@ -107,9 +108,16 @@ func (s *shelf) refuse(rows *record.Chunk) error {
 	return nil
 }
 
-func (w *shelfWriter) Stage(context.Context, record.Cut) (string, error) { return "", nil }
+func (w *shelfWriter) Stage(_ context.Context, c record.Cut) (string, error) {
+	w.attempt = c.Attempt
+	return "", nil
+}
 
-func (w *shelfWriter) Commit(_ context.Context, c record.Cut, _ string) error {
+func (w *shelfWriter) Commit(ctx context.Context, c record.Cut, _ string) error {
+	// What Stage opened for so long must outlast the attempt, and not by much.
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > w.attempt || time.Until(end) < w.attempt/2 {
+		panic(fmt.Sprintf("Stage was told that the attempt may take %s, and Commit's context ends at %s", w.attempt, end))
+	}
 	w.shelf.mu.Lock()
 	defer w.shelf.mu.Unlock()
 	if w.shelf.break_ != nil {

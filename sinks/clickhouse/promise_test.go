@@ -226,6 +226,36 @@ func TestTokenDecides(t *testing.T) {
 	r.want("SELECT count(), sum(n) FROM $.t", "3\t6")
 }
 
+// TestOneBlock: however many rows a batch has, it is one block, which makes one
+// part and is taken once; the server splits blocks of over a million rows where
+// it can.
+func TestOneBlock(t *testing.T) {
+	const rows = 2_200_000
+	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+	r.options.Create = true
+	s := r.open()
+	chunk := record.NewChunk(r.schema)
+	for range 2 {
+		w := r.claim(s)
+		for first := int64(0); first < rows; first += 10_000 {
+			chunk.Reset()
+			chunk.First, chunk.Next = first, first+10_000
+			for i := range int64(10_000) {
+				chunk.Columns[0].AppendInt(first + i)
+				chunk.Offsets, chunk.Times = append(chunk.Offsets, first+i), append(chunk.Times, 0)
+			}
+			if _, err := w.Append(t.Context(), chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.commit(w, cut(0, rows)); err != nil {
+			t.Fatal(err)
+		}
+		r.want("SELECT count(), uniqExact(n) FROM $.t", "2200000\t2200000")
+	}
+	r.want("SELECT count() FROM system.parts WHERE database = '$' AND level = 0", "1")
+}
+
 // TestConstraint: a row that the table's own constraint refuses is blamed by its
 // offset, and nothing of the batch was written.
 func TestConstraint(t *testing.T) {

@@ -42,6 +42,11 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 		if !w.repeat {
 			return fmt.Errorf("%s: its rows must come once more, to take out those that are there", doubt)
 		}
+		if w.table.replicated() { // what another replica took must be here to be seen
+			if err := q.exec(ctx, "SYSTEM SYNC REPLICA "+w.table.path()); err != nil {
+				return fmt.Errorf("%s: wait for the other replicas: %w", doubt, err)
+			}
+		}
 		before := w.rows
 		if w.sink.config.Keys != nil {
 			err = w.dropGroups(ctx, q, token)
@@ -128,7 +133,7 @@ func (w *writer) dropRows(ctx context.Context, q *session, c record.Cut) error {
 	}
 	there := map[int32]map[int64]bool{}
 	query := "SELECT toInt32(" + quote(p.Partition) + "), toInt64(" + quote(p.Offset) + ") FROM " + w.table.path() + w.mine() +
-		" AND ((" + strings.Join(ranges, ") OR (") + "))" + w.sequential()
+		" AND ((" + strings.Join(ranges, ") OR (") + "))"
 	err := q.rows(ctx, query, func(scan func(...any) error) error {
 		var partition int32
 		var offset int64
@@ -154,14 +159,6 @@ func (w *writer) mine() string {
 		" AND " + quote(p.Topic) + " = " + literal(w.claim.Topic)
 }
 
-// sequential has a replica answer only with all that was inserted anywhere.
-func (w *writer) sequential() string {
-	if w.table.replicated() {
-		return " SETTINGS select_sequential_consistency = 1"
-	}
-	return ""
-}
-
 // refill lays the kept rows out again without some.
 func (w *writer) refill(leave func(rows *record.Chunk, row int) bool) error {
 	w.block.reset()
@@ -183,7 +180,7 @@ func (w *writer) dropGroups(ctx context.Context, q *session, token string) error
 	keys, columns := w.keyTexts()
 	there := map[string]bool{}
 	found := 0
-	query := "SELECT [" + strings.Join(columns, ", ") + "] FROM " + w.table.path() + w.mine() + " AND " + quote(p.Cut) + " = " + literal(token) + w.sequential()
+	query := "SELECT [" + strings.Join(columns, ", ") + "] FROM " + w.table.path() + w.mine() + " AND " + quote(p.Cut) + " = " + literal(token)
 	err := q.rows(ctx, query, func(scan func(...any) error) error {
 		var texts []string
 		if err := scan(&texts); err != nil {

@@ -248,6 +248,9 @@ func (s *clickHouse) settings(token string, limit time.Duration) []native.Settin
 
 // Commit sends the block on the connection of Stage.
 func (w *writer) Commit(ctx context.Context, c record.Cut, _ string) error {
+	if w.dead != nil {
+		return w.dead
+	}
 	if err := w.ready(ctx); err != nil {
 		return sink.Refused(err) // nothing of this block was sent, ever
 	}
