@@ -114,7 +114,8 @@ func typeCases() []typeCase {
 		{"Array(Array(Int64))", record.Type{Kind: record.List, Elem: &intList}, []any{[]any{[]any{1}, []any{}, []any{2, 3}}, []any{}}, []string{"[[1],[],[2,3]]", "[]"}},
 		{"Map(String, Int16)", record.Type{Kind: record.Map, Elem: &ints}, []any{[]any{1, 2}, []any{}, []any{1 << 20}}, []string{"{'k0':1,'k1':2}", "{}", bad}},
 		{"Map(LowCardinality(String), Nullable(Int64))", record.Type{Kind: record.Map, Elem: &ints}, []any{[]any{nil}}, []string{"{'k0':NULL}"}},
-		{"JSON", objects, []any{`{"a":{"b":1},"c":["x"]}`, `[1]`, `{"a":1,"a":2}`}, []string{`{"a":{"b":1},"c":["x"]}`, "!no JSON object", "!a name twice"}},
+		{"JSON", objects, []any{`{"a":{"b":1},"c":["x"]}`, `[1]`, `{"a":1,"a":2}`, `{"a.b":1,"a":{"b":2}}`, `{"l":[{"a":1},{"a":2}],"n":null}`},
+			[]string{`{"a":{"b":1},"c":["x"]}`, "!no JSON object", "!a name twice", "!a path twice", `{"l":[{"a":1},{"a":2}]}`}},
 		{"SimpleAggregateFunction(sum, Int64)", ints, []any{5}, []string{"5"}},
 	}
 }

@@ -35,41 +35,61 @@ func checkDocument(v []byte) string {
 	if t := bytes.TrimLeft(v, " \t\r\n"); len(t) == 0 || t[0] != '{' || !json.Valid(v) {
 		return "the value is no JSON object"
 	}
-	dec := json.NewDecoder(bytes.NewReader(v))
-	dec.UseNumber()
-	var open []map[string]bool // the names of the objects that are open; nil for an array
-	key := false
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return "" // its end: it is valid
+	w := documentWalk{in: json.NewDecoder(bytes.NewReader(v))}
+	w.in.UseNumber()
+	w.in.Token() //nolint:errcheck // the opening bracket: it is valid
+	w.object("", map[string]bool{}, 1)
+	return w.wrong
+}
+
+// documentWalk looks for paths that are there twice. To the server a name with a
+// dot is a path: {"a.b": 1, "a": {"b": 2}} is none.
+type documentWalk struct {
+	in    *json.Decoder
+	wrong string
+}
+
+// object walks one whose opening bracket was read. paths are those of the
+// outermost object, or of the object in an array.
+func (w *documentWalk) object(prefix string, paths map[string]bool, depth int) {
+	names := map[string]bool{}
+	for w.in.More() && w.wrong == "" {
+		name, _ := w.in.Token()
+		text, _ := name.(string)
+		if names[text] {
+			w.wrong = "the object has a name twice"
+			return
 		}
-		switch t := token.(type) {
-		case json.Delim:
-			switch t {
-			case '{':
-				open, key = append(open, map[string]bool{}), true
-			case '[':
-				open, key = append(open, nil), false
-			default:
-				open = open[:len(open)-1]
-				key = len(open) > 0 && open[len(open)-1] != nil
-			}
-			if len(open) > maxDocumentDepth {
-				return "the object is nested too deep"
-			}
-			continue
-		case string:
-			if key {
-				if names := open[len(open)-1]; names[t] {
-					return "the object has a name twice"
-				} else {
-					names[t] = true
-				}
-				key = false
-				continue
-			}
-		}
-		key = len(open) > 0 && open[len(open)-1] != nil
+		names[text] = true
+		w.value(prefix+text, paths, depth)
 	}
+	w.in.Token() //nolint:errcheck // the closing bracket
+}
+
+func (w *documentWalk) value(path string, paths map[string]bool, depth int) {
+	if depth >= maxDocumentDepth {
+		w.wrong = "the object is nested too deep"
+		return
+	}
+	token, _ := w.in.Token()
+	if token == json.Delim('{') {
+		w.object(path+".", paths, depth+1)
+		return
+	}
+	if paths[path] {
+		w.wrong = "the object has a path twice"
+		return
+	}
+	paths[path] = true
+	if token == json.Delim('[') {
+		w.array(depth + 1)
+	}
+}
+
+// array walks the elements; each object in it has paths of its own.
+func (w *documentWalk) array(depth int) {
+	for w.in.More() && w.wrong == "" {
+		w.value("", map[string]bool{}, depth)
+	}
+	w.in.Token() //nolint:errcheck // the closing bracket
 }
