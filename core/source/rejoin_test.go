@@ -80,7 +80,7 @@ func TestCommitUnansweredWhileRejoining(t *testing.T) {
 	}
 	joined := make(chan *Generation, 1)
 	go func() { g, _ := a.Join(deadline(t)); joined <- g }()
-	gb = rejoin(t, b, gb.Slots())
+	rejoin(t, b, gb.Slots())
 	if g := <-joined; g == nil || g.MemberID() == ga.MemberID() {
 		t.Fatal(g)
 	}
