@@ -112,7 +112,7 @@ func (c *Cursor) missing(ctx context.Context, p *place, at int64, err error) err
 	if c.failed != at || c.scans == 0 {
 		c.failed, c.scans = at, p.scans+2 // the scan under way may have passed the file already
 	}
-	if c.s.ended() || p.scans >= c.scans && (p.file.gone || p.file.missing) {
+	if p.scans > 0 && c.s.ended() || p.scans >= c.scans && (p.file.gone || p.file.missing) { // as p was after the last look
 		return &GoneError{File: p.file.path, Partition: c.partition, First: at, Next: p.extent.end(), Byte: p.extent.at + at - p.extent.base}
 	}
 	c.s.look()

@@ -178,3 +178,20 @@ func TestHardLinks(t *testing.T) {
 	}
 	want(t, got, "one\n")
 }
+
+// TestSmallGrownCompressed knows a small file again that had grown, unread, before
+// it was compressed.
+func TestSmallGrownCompressed(t *testing.T) {
+	b := newBench(t)
+	b.o.Follow = true
+	b.write("a", lines("a", 0, 5))
+	l := b.start()
+	want(t, l.until(5), lines("a", 0, 5))
+	l.stop()
+	b.write("a.gz", gzipped(t, lines("a", 0, 9)))
+	b.remove("a")
+	at := l.at
+	l = b.start()
+	l.at = at
+	want(t, l.until(4), lines("a", 5, 4))
+}

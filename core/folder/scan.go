@@ -24,6 +24,7 @@ type scanner struct {
 
 	inodes   map[[2]uint64]int32 // of files that are not gone
 	heads    map[print][]int32
+	sizes    map[int64]bool       // of heads
 	problems map[string]error     // by path: what cannot be read; nothing of it is lost
 	copies   map[string]time.Time // since when a file looks like one that is still there
 	blank    map[int32]int64      // up to where a file is known to have no line end
@@ -50,7 +51,7 @@ func (e *entry) look() look { return look{e.ino, e.info.Size(), e.info.ModTime()
 func (e *entry) key() [2]uint64 { return [2]uint64{e.dev, e.ino} }
 
 func newScanner(o *Options, c *catalogue) *scanner {
-	s := &scanner{o: o, c: c, log: o.Log, inodes: map[[2]uint64]int32{}, heads: map[print][]int32{}, problems: map[string]error{}, copies: map[string]time.Time{}, blank: map[int32]int64{}, idle: map[string]look{}}
+	s := &scanner{o: o, c: c, log: o.Log, inodes: map[[2]uint64]int32{}, heads: map[print][]int32{}, sizes: map[int64]bool{}, problems: map[string]error{}, copies: map[string]time.Time{}, blank: map[int32]int64{}, idle: map[string]look{}}
 	for _, f := range c.ordered() {
 		s.index(f)
 	}
@@ -63,6 +64,7 @@ func (s *scanner) index(f *file) {
 	}
 	if f.at > 0 && !slices.Contains(s.heads[f.head], f.id) {
 		s.heads[f.head] = append(s.heads[f.head], f.id)
+		s.sizes[f.head.size] = true
 	}
 }
 
@@ -397,12 +399,14 @@ func (s *scanner) isMissing(f *file) bool {
 	return d != f.dev || i != f.ino
 }
 
-// candidates are files with the same first bytes.
+// candidates are files with the same first bytes. Of a small file all that was
+// read counts, and it may have grown since: so each end of a line, or for
+// containers each size that is known, can be where that ended.
 func (s *scanner) candidates(first []byte) []int32 {
 	out := slices.Clone(s.heads[printOf(first)])
-	if n := len(first); n < printSize {
-		if i := lastLineEnd(first); i > 0 && i < n {
-			out = append(out, s.heads[printOf(first[:i])]...)
+	for n := 1; n < len(first); n++ {
+		if s.sizes[int64(n)] && (s.o.Format == Container || first[n-1] == '\n') {
+			out = append(out, s.heads[printOf(first[:n])]...)
 		}
 	}
 	return out
