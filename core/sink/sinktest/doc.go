@@ -53,8 +53,8 @@
 // kind of Spec.Kinds come back as they were. What many databases do not have
 // (NaN, infinities, a uint above 2^63-1, years before 1970 or after 2099, NUL
 // in a text) comes back too, or is refused as a *RowsError with its offset; it is
-// never changed. A field of another kind is refused by Open, Permanent, with the
-// names of field and kind.
+// never changed. So is a null of the kinds of Spec.NoNull. A field of another kind
+// is refused by Open, Permanent, with the names of field and kind.
 //
 // Rows. What was committed is there once; before Commit nothing is to be seen.
 // One row, 200,000 in one batch, 16 MiB in one value, a batch without rows, a
