@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -69,9 +70,14 @@ func (d *dialer) first(ctx context.Context, connect func(ctx context.Context, i 
 	return errors.Join(errs...)
 }
 
+// longestAsk bounds what is asked in one go: to look for rows may take reading two
+// columns of a large table. A server that says nothing is noticed by the
+// connection's own timeout, since one that works reports its progress.
+const longestAsk = 10 * time.Minute
+
 // ask runs f with a connection for questions, which ends with it.
 func (d *dialer) ask(ctx context.Context, f func(ctx context.Context, q *session) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 6*d.c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, longestAsk)
 	defer cancel()
 	var conn driver.Conn
 	var wire *cord
