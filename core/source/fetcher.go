@@ -208,9 +208,14 @@ func (f *Fetcher) enqueue(a *Ask, n *node, epoch int32) {
 	} else {
 		q.cold = append(q.cold, a)
 	}
+	q.wake()
+}
+
+// wake gets a worker to look at what is asked for. q.mu is held.
+func (q *queue) wake() {
 	if q.idle == 0 && q.workers < hotBusy+coldBusy {
 		q.workers++
-		f.workers.Go(q.work)
+		q.f.workers.Go(q.work)
 	}
 	q.change.Signal()
 }
@@ -239,7 +244,11 @@ func (q *queue) take() (asks []*Ask, hot int) {
 		switch {
 		case len(q.hot) > 0 && q.busy[1] < hotBusy:
 			q.busy[1]++
-			return cutOff(&q.hot, maxHot), 1
+			asks = cutOff(&q.hot, maxHot)
+			if len(q.hot) > 0 {
+				q.wake()
+			}
+			return asks, 1
 		case len(q.cold) > 0 && q.busy[0] < coldBusy:
 			q.busy[0]++
 			q.mu.Unlock()
@@ -249,6 +258,9 @@ func (q *queue) take() (asks []*Ask, hot int) {
 			}
 			q.mu.Lock()
 			if asks = cutOff(&q.cold, maxCold); len(asks) > 0 {
+				if len(q.cold) > 0 {
+					q.wake()
+				}
 				return asks, 0
 			}
 			q.busy[0]--
@@ -267,11 +279,26 @@ func (q *queue) take() (asks []*Ask, hot int) {
 
 func (a *Ask) abandoned() bool { return a.gone }
 
+// cutOff takes up to n asks off a list that may share a request: each partition
+// once, and of each topic one id. A broker answers only one of two asks for one
+// partition, and the other reader would take that for its own: what lies between
+// their offsets would be passed over.
 func cutOff(list *[]*Ask, n int) []*Ask {
-	n = min(n, len(*list))
-	out := slices.Clone((*list)[:n])
-	*list = slices.Delete(*list, 0, n)
-	return out
+	taken, left := make([]*Ask, 0, min(n, len(*list))), (*list)[:0]
+	parts, ids := map[topicPartition]bool{}, map[string][16]byte{}
+	for _, a := range *list {
+		part := topicPartition{a.req.Topic, a.req.Partition}
+		id, known := ids[a.req.Topic]
+		if len(taken) == n || parts[part] || known && id != a.req.TopicID {
+			left = append(left, a)
+			continue
+		}
+		parts[part], ids[a.req.Topic] = true, a.req.TopicID
+		taken = append(taken, a)
+	}
+	clear((*list)[len(left):])
+	*list = left
+	return taken
 }
 
 // finish answers an ask. q.mu is held. One use of the loan is the ask's.

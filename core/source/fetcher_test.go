@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -160,5 +161,70 @@ func TestFetcherWaitsForNobody(t *testing.T) {
 	}
 	if now := memory.now.Load(); now != 0 {
 		t.Errorf("%d bytes are charged at the end", now)
+	}
+}
+
+// Two readers of one partition, or of a topic and of the one that was made under its name since, are never in one request: a broker
+// answers one of them, and the other would take that for its own and pass over what lies between.
+func TestFetcherAsksForAPartitionOnceInARequest(t *testing.T) {
+	const partitions, records = 3, 200
+	k, _, c := fetchCluster(t, partitions, records, 10)
+	var twice atomic.Int64
+	k.ControlKey(kmsg.Fetch.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		seen := map[string]bool{}
+		for _, topic := range r.(*kmsg.FetchRequest).Topics {
+			for _, p := range topic.Partitions {
+				key := fmt.Sprint(topic.TopicID, topic.Topic, p.Partition)
+				if seen[key] {
+					twice.Add(1)
+				}
+				seen[key] = true
+			}
+		}
+		time.Sleep(20 * time.Millisecond) // so that asks gather
+		return nil, nil, false
+	})
+	f := source.NewFetcher(c, &ledgerOfBytes{}, 1<<20)
+	defer f.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	d, err := c.Describe(ctx, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := d.Topics["events"].ID
+	type reading struct {
+		ask *source.Ask
+		at  int64
+	}
+	for _, more := range []bool{true, false} {
+		var all []reading
+		for at := range int64(20) {
+			for p := range int32(partitions) {
+				r := source.FetchRequest{Topic: "events", TopicID: id, Partition: p, Offset: at * 10, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}
+				all = append(all, reading{f.Ask(r, more), at * 10})
+			}
+		}
+		other := f.Ask(source.FetchRequest{Topic: "events", TopicID: [16]byte{1}, Offset: 0, MaxBytes: 1 << 20}, more)
+		for _, a := range all {
+			got, err := a.ask.Wait(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r source.Reader
+			r.Reset(got, a.at)
+			if rec, ok := r.Next(); !ok || rec.Offset != a.at {
+				t.Errorf("asked for offset %d: got %d, %t", a.at, rec.Offset, ok)
+			}
+			got.Release()
+		}
+		var changed *source.TopicChangedError
+		if _, err := other.Wait(ctx); !errors.As(err, &changed) {
+			t.Errorf("a topic that is not there any more: %v", err)
+		}
+	}
+	if n := twice.Load(); n > 0 {
+		t.Errorf("%d partitions were twice in one request", n)
 	}
 }
