@@ -175,7 +175,8 @@ func TestFilesKilled(t *testing.T) {
 	var said bytes.Buffer
 	c.Stderr = &said
 	if err := c.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
+		left, _ := filepath.Glob(filepath.Join(dir, "logs", "*"))
+		t.Fatalf("%v\n%s\n%q", err, said.String(), left)
 	}
 	t.Logf("%d events, %d broken lines, %d rotations", w.n, w.bad, w.turn)
 	checkDatabase(t, filepath.Join(dir, "out.db"), w.n)

@@ -25,6 +25,13 @@ func (s *scanner) plan(ctx context.Context, f *file, e *entry, c *content) error
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if err == nil && c.packed != Plain {
+		// It was compared with other files as it was when it was opened: what it has
+		// got since may make it one of them.
+		if now, serr := c.f.Stat(); serr != nil || now.Size() != e.info.Size() {
+			return fmt.Errorf("%s: the compressed file is being written", e.path)
+		}
+	}
 	f.rest = err != nil || f.rest
 	if len(runs) > 0 {
 		var perr error

@@ -195,3 +195,28 @@ func TestSmallGrownCompressed(t *testing.T) {
 	l.at = at
 	want(t, l.until(4), lines("a", 5, 4))
 }
+
+// TestBothAtOnce reads a file once that is met together with its compressed copy,
+// and again out of the copy when the file is gone.
+func TestBothAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.write("a", lines("a", 0, 2000))
+	b.write("a.gz", gzipped(t, lines("a", 0, 2000)))
+	l := b.start()
+	got, err := l.all()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, got, lines("a", 0, 2000))
+	l.stop()
+	b.remove("a")
+	for range 2 {
+		l = b.start()
+		got, err = l.all()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, got, lines("a", 0, 2000))
+		l.stop()
+	}
+}

@@ -192,8 +192,15 @@ func (s *scanner) listOnce() (known []found, fresh []entry, failed map[string]bo
 	return known, fresh, failed
 }
 
-// file is a copy of a file of the catalogue; only the scanner changes them.
+// file is a copy of a file as it is planned, or in the catalogue; only the scanner
+// changes them.
 func (s *scanner) file(id int32) *file {
+	for i := len(s.pending) - 1; i >= 0; i-- {
+		if s.pending[i].file.id == id {
+			f := s.pending[i].file
+			return &f
+		}
+	}
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	f := *s.c.files[id]
@@ -412,8 +419,12 @@ func (s *scanner) candidates(first []byte) []int32 {
 	return out
 }
 
-// put keeps a plan until the next flush.
-func (s *scanner) put(p plan) { s.pending = append(s.pending, p) }
+// put keeps a plan until the next flush. Its content is known from here on: what is
+// met next may be a compressed copy of it.
+func (s *scanner) put(p plan) {
+	s.pending = append(s.pending, p)
+	s.index(&p.file)
+}
 
 // flush stores what was planned: all, or when it is much or old.
 func (s *scanner) flush(all bool) error {
@@ -424,9 +435,6 @@ func (s *scanner) flush(all bool) error {
 	s.pending, s.flushed = nil, time.Now()
 	if err := s.c.store(plans); err != nil {
 		return err
-	}
-	for i := range plans {
-		s.index(&plans[i].file)
 	}
 	return nil
 }
