@@ -233,7 +233,7 @@ func (b *bench) raw(value string) {
 func (b *bench) letters(n int) (out []*kgo.Record) {
 	b.t.Helper()
 	b.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"events.dead": {0: kgo.NewOffset().AtStart()}})
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	for len(out) < n && ctx.Err() == nil {
 		out = append(out, b.client.PollFetches(ctx).Records()...)
