@@ -110,13 +110,13 @@ func TestSums(t *testing.T) {
 }
 
 func TestPositionsNeverGoBack(t *testing.T) {
-	o := newObserver(nil, nil, 2, newWatch())
+	o := newObserver(nil, nil, newWatch())
 	for _, p := range [][]int64{{1, 2}, {1, 3}} {
-		if err := o.note(&snapshot{positions: map[string][]int64{eventsID: p}}); err != nil {
+		if err := o.note(&sight{positions: map[string][]int64{eventsID: p}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.note(&snapshot{positions: map[string][]int64{eventsID: {0, 9}}}); err == nil {
+	if err := o.note(&sight{positions: map[string][]int64{eventsID: {0, 9}}}); err == nil {
 		t.Error("partition 0 went from 1 to 0, and nothing was said")
 	}
 }
@@ -198,8 +198,9 @@ func TestStatements(t *testing.T) {
 		{query(1, "COMMIT"), false, false},
 		{nil, false, false},
 	} {
-		if firstWrite(c.packet) != c.write || statement("COMMIT")(c.packet) != c.commit {
-			t.Errorf("%q: first write %t, COMMIT %t", c.packet, firstWrite(c.packet), statement("COMMIT")(c.packet))
+		r := request{b: c.packet}
+		if firstWrite(r) != c.write || statement("COMMIT")(r) != c.commit {
+			t.Errorf("%q: first write %t, COMMIT %t", c.packet, firstWrite(r), statement("COMMIT")(r))
 		}
 	}
 }

@@ -35,53 +35,19 @@ const streamsYAML = `streams:
     dead_letters: {topic: events.dead}
 %s
 connections:
-  db:
-    mariadb: {address: "%s", database: harness, username: "%s", timeout: 8s}
+%s
 `
 
-var sinkYAMLs = map[string]string{
-	// Everything, also noise.
-	"archive.yaml": `sink: archive
+// archiveYAML is a sink that has files: everything, also noise.
+const archiveYAML = `sink: archive
 from: events
 fields: all
 batch: {rows: 3000, age: 300ms}
 files: {dir: "%s", level: 1}
-`,
-	// No unique key: a double would be a second row.
-	"events.yaml": `sink: events
-from: events
-where: type != "noise"
-fields: {id: id, kind: type, account: payload.account, amount: payload.amount}
-batch: {rows: 2000, age: 250ms}
-mariadb: {connection: db, table: events}
-`,
-	// A primary key: a double would be refused, and be a dead letter.
-	"keyed.yaml": `sink: keyed
-from: events
-where: type == "deposit"
-fields: {id: id, amount: payload.amount}
-on_bad_record: dead_letter
-batch: {rows: 1000, age: 400ms}
-mariadb: {connection: db, table: keyed}
-`,
-	"balances.yaml": `sink: balances
-from: events
-where: type != "noise"
-fields: {account: payload.account, amount: payload.amount}
-aggregate: {by: [account], columns: {balance: sum(amount), events: count()}}
-batch: {rows: 2000, age: 300ms}
-mariadb: {connection: db, table: balances, mode: add}
-`,
-}
-
-var tables = []string{
-	"CREATE TABLE events (id BIGINT NOT NULL, kind VARCHAR(16) NOT NULL, account BIGINT NOT NULL, amount DECIMAL(12,2) NOT NULL, KEY (id)) ENGINE=InnoDB",
-	"CREATE TABLE keyed (id BIGINT NOT NULL PRIMARY KEY, amount DECIMAL(12,2) NOT NULL) ENGINE=InnoDB",
-	"CREATE TABLE balances (account BIGINT NOT NULL PRIMARY KEY, balance DECIMAL(38,2) NOT NULL, events BIGINT NOT NULL) ENGINE=InnoDB",
-}
+`
 
 // writeConfig writes an instance's YAML files.
-func writeConfig(dir, client, kafka, db, user, archive string, o Options) error {
+func writeConfig(dir, client, kafka, db, archive string, o Options, s *store) error {
 	if err := os.MkdirAll(filepath.Join(dir, "sinks"), 0o755); err != nil {
 		return err
 	}
@@ -94,12 +60,12 @@ func writeConfig(dir, client, kafka, db, user, archive string, o Options) error 
 		// A restart must be over before the session.
 		static, expires, rebalance = "\n      instance_id: "+client, 20*session, 20*session
 	}
-	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, expires, rebalance, width, db, user)}
-	for name, text := range sinkYAMLs {
-		if name == "archive.yaml" {
-			text = fmt.Sprintf(text, archive)
-		}
+	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, expires, rebalance, width, fmt.Sprintf(s.connection, db))}
+	for name, text := range s.sinks {
 		files[filepath.Join("sinks", name)] = text
+	}
+	if s.archived {
+		files[filepath.Join("sinks", "archive.yaml")] = fmt.Sprintf(archiveYAML, archive)
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

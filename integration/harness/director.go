@@ -17,6 +17,7 @@ type director struct {
 	rng       *rand.Rand
 	instances []*instance
 	kafka     *stack.KafkaServer
+	store     *store
 	gate      *gate // before Kafka
 	observer  *observer
 	timeline  *timeline
@@ -33,6 +34,10 @@ type step struct {
 	run  func(ctx context.Context) error
 }
 
+// errMissed says that a step has not come to what it is there for: others were
+// too slow, or the moment did not come. It is tried again at the end.
+var errMissed = errors.New("missed the moment")
+
 // script makes the steps of a run, in an order that the seed decides.
 func (d *director) script(f Faults) []step {
 	var all []step
@@ -46,7 +51,7 @@ func (d *director) script(f Faults) []step {
 	add(f.Rolls, "rolling restart", d.roll)
 	add(f.Rests, "rest", d.rest)
 	add(f.Severs, "connections reset", d.sever)
-	add(f.LateCommits, "kill with COMMIT under way", d.killWithCommit)
+	add(f.LateCommits, "kill with "+d.store.called+" under way", d.killWithCommit)
 	add(f.LateLedger, "kill with ledger write under way", d.killWithLedger)
 	add(f.Brokers, "broker kill", d.killBroker)
 	add(f.BrokerStops, "broker stop", d.stopBroker)
@@ -55,18 +60,28 @@ func (d *director) script(f Faults) []step {
 	add(f.CommitStops, "stop with COMMIT held", d.stopAtCommit)
 	add(f.LedgerCuts, "ledger write unanswered", d.cutLedger)
 	add(f.LedgerLate, "ledger write late", d.delayLedger)
+	add(f.Servers, "database kill", d.killServer)
+	add(f.BlockStops, "stop with block held", d.stopAtBlock)
+	add(f.BeatStops, "stop with INSERT open", d.stopAtBeat)
 	d.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
 
 // play performs a script.
 func (d *director) play(ctx context.Context, script []step) error {
-	for n, s := range script {
+	for n := 0; n < len(script); n++ {
+		s := script[n]
 		d.timeline.note("%d/%d %s", n+1, len(script), s.name)
-		if err := s.run(ctx); err != nil {
+		switch err := s.run(ctx); {
+		case errors.Is(err, errMissed):
+			d.timeline.note("%v", err)
+			d.done["missed: "+s.name]++
+			script = append(script, s) // the run's limit bounds it
+		case err != nil:
 			return fmt.Errorf("%s: %w", s.name, err)
+		default:
+			d.done[s.name]++
 		}
-		d.done[s.name]++
 		for _, i := range d.instances {
 			if err := i.died(); err != nil {
 				return err
@@ -90,13 +105,13 @@ func (d *director) lose(ctx context.Context, rng *rand.Rand, n int, every time.D
 		case 1:
 			action = stack.SwallowAnswer // found out by a timeout only
 		}
-		t := i.db.arm(action, statement("COMMIT"))
+		t := i.db.arm(action, d.store.commit)
 		select {
 		case <-t.hit:
 			if action != stack.CutRequest {
 				d.cuts.Add(1)
 			}
-			d.timeline.note("COMMIT of %s: %s", i.name, [...]string{stack.CutAnswer: "answer cut", stack.CutRequest: "request cut", stack.SwallowAnswer: "answer swallowed"}[action])
+			d.timeline.note("%s of %s: %s", d.store.called, i.name, [...]string{stack.CutAnswer: "answer cut", stack.CutRequest: "request cut", stack.SwallowAnswer: "answer swallowed"}[action])
 		case <-time.After(2 * time.Second):
 			i.db.disarm(t)
 		case <-ctx.Done():
@@ -198,11 +213,11 @@ func (d *director) spring(ctx context.Context, g *gate, t *trap, what string) er
 
 // progress waits until every partition has got further in the database.
 func (d *director) progress(ctx context.Context, patience time.Duration) error {
-	before := d.observer.at(eventsID)
+	before := d.observer.at(d.store.main)
 	for end := time.Now().Add(patience); ; {
 		behind := 0
-		for p, now := range d.observer.at(eventsID) {
-			if now <= before[p] {
+		for p, now := range d.observer.at(d.store.main) {
+			if before != nil && now <= before[p] {
 				behind++
 			}
 		}
@@ -210,7 +225,7 @@ func (d *director) progress(ctx context.Context, patience time.Duration) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%d partitions of sink events have not moved for %s, from positions %v", behind, patience, before)
+			return fmt.Errorf("%d partitions of sink %s have not moved for %s, from positions %v", behind, d.store.main, patience, before)
 		}
 		if err := d.pause(ctx, 50*time.Millisecond, 100*time.Millisecond); err != nil {
 			return err

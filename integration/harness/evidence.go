@@ -23,22 +23,34 @@ type Evidence struct {
 	Resolved   int // answers to COMMIT that were lost, and found out
 	NotApplied int // of those: the commit had not happened
 	Abandoned  int // drains that left commits in flight
+	Completed  int // repeats that were compared with the rows of a table
+
+	// What the server knows.
+	Deduplicated int // inserted blocks that it had already
+	Expired      int // inserts that it refused since their time was over
+}
+
+// need is something that must have been observed.
+type need struct {
+	what string
+	n    int
+}
+
+// add adds what the server knows.
+func (e *Evidence) add(f Evidence) {
+	e.Deduplicated += f.Deduplicated
+	e.Expired += f.Expired
 }
 
 // missing names what was seen less than n times.
-func (e Evidence) missing(n int) error {
+func (e Evidence) missing(n int, also ...need) error {
 	var errs []error
-	for _, c := range []struct {
-		what string
-		n    int
-	}{
+	for _, c := range append([]need{
 		{"repeats of a pending batch", e.Repeats},
 		{"refused ledger writes", e.Refused},
 		{"ledger writes refused because the member was replaced", e.Fenced},
 		{"memberships ended after an unanswered ledger write", e.Unanswered},
-		{"missed compare-and-sets", e.Missed},
-		{"resolved lost answers", e.Resolved},
-	} {
+	}, also...) {
 		if c.n < n {
 			errs = append(errs, fmt.Errorf("inconclusive: %d %s were observed, %d are needed", c.n, c.what, n))
 		}
@@ -105,7 +117,7 @@ func (e *Evidence) read(path string) error {
 }
 
 // count sorts a line by its message. The messages are those of core/lane,
-// core/pipeline and sinks/sqltable.
+// core/pipeline, sinks/sqltable and sinks/clickhouse.
 func (e *Evidence) count(l line) error {
 	switch l.Message {
 	case "repeating a pending batch":
@@ -128,6 +140,8 @@ func (e *Evidence) count(l line) error {
 		}
 	case "commits in flight are abandoned; they will be repeated":
 		e.Abandoned++
+	case "batch completed from what the table has":
+		e.Completed++
 	case "sink stopped":
 		return fmt.Errorf("sink %s stopped, which no fault here may cause: %s", l.Sink, l.Detail)
 	}

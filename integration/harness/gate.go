@@ -14,14 +14,16 @@ import (
 // gate is a proxy with traps for single requests.
 type gate struct {
 	*stack.Proxy
-	mu    sync.Mutex
-	traps []*trap
+	blocks *blocks // nil: not ClickHouse's protocol
+	mu     sync.Mutex
+	traps  []*trap
 }
 
 // trap waits for one request and does something to it.
 type trap struct {
-	match  func(b []byte) bool
+	match  match
 	action stack.Action
+	then   func()        // nil, or called before the request goes on
 	stays  bool          // acts on all requests that match, until disarm
 	hit    chan struct{} // closed by the first
 	sprung bool
@@ -29,17 +31,17 @@ type trap struct {
 
 func newGate(p *stack.Proxy) *gate {
 	g := &gate{Proxy: p}
-	p.OnRequest(func(_ int, b []byte) stack.Action { return g.decide(b) })
+	p.OnRequest(g.decide)
 	return g
 }
 
 // arm sets a trap.
-func (g *gate) arm(action stack.Action, match func(b []byte) bool) *trap {
+func (g *gate) arm(action stack.Action, match match) *trap {
 	return g.set(&trap{match: match, action: action, hit: make(chan struct{})})
 }
 
 // hold keeps all requests that match until disarm and Release.
-func (g *gate) hold(match func(b []byte) bool) *trap {
+func (g *gate) hold(match match) *trap {
 	return g.set(&trap{match: match, action: stack.HoldRequest, stays: true, hit: make(chan struct{})})
 }
 
@@ -64,23 +66,40 @@ func (g *gate) remove(t *trap) {
 	}
 }
 
-func (g *gate) decide(b []byte) stack.Action {
+func (g *gate) decide(conn int, b []byte) stack.Action {
+	t, first := g.caught(conn, b)
+	if t == nil {
+		return stack.Forward
+	}
+	if first {
+		if t.then != nil {
+			t.then()
+		}
+		close(t.hit)
+	}
+	return t.action
+}
+
+// caught answers the trap that a request is in, and whether it is its first.
+func (g *gate) caught(conn int, b []byte) (*trap, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	r := request{conn: conn, b: b}
+	if g.blocks != nil {
+		r.phase = g.blocks.see(conn, b)
+	}
 	for _, t := range g.traps {
-		if !t.match(b) {
+		if !t.match(r) {
 			continue
 		}
-		if !t.sprung {
-			t.sprung = true
-			close(t.hit)
-		}
+		first := !t.sprung
+		t.sprung = true
 		if !t.stays {
 			g.remove(t)
 		}
-		return t.action
+		return t, first
 	}
-	return stack.Forward
+	return nil, false
 }
 
 // await waits for a trap to spring, and disarms it if it does not.
@@ -103,8 +122,9 @@ const (
 )
 
 // from matches requests of one kind and one client.
-func from(client string, key int16) func(b []byte) bool {
-	return func(b []byte) bool {
+func from(client string, key int16) match {
+	return func(q request) bool {
+		b := q.b
 		r, ok := stack.ParseKafkaRequest(b)
 		if !ok || r.Key != key || len(b) < 14 {
 			return false
@@ -121,14 +141,15 @@ const (
 )
 
 // statement matches a statement by its beginning.
-func statement(prefix string) func(b []byte) bool {
-	return func(b []byte) bool {
+func statement(prefix string) match {
+	return func(r request) bool {
+		b := r.b
 		return len(b) > 5 && (b[4] == comQuery || b[4] == comPrepare) && bytes.HasPrefix(b[5:], []byte(prefix))
 	}
 }
 
 // firstWrite matches what a transaction sends first: rows of one of the
 // tables, not positions.
-func firstWrite(b []byte) bool {
-	return statement("INSERT INTO `events`")(b) || statement("INSERT INTO `keyed`")(b) || statement("INSERT INTO `balances`")(b)
+func firstWrite(r request) bool {
+	return statement("INSERT INTO `events`")(r) || statement("INSERT INTO `keyed`")(r) || statement("INSERT INTO `balances`")(r)
 }

@@ -26,8 +26,8 @@ func (d *director) killWithCommit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := victim.db.arm(stack.HoldRequest, statement("COMMIT"))
-	if err := d.spring(ctx, victim.db, t, "a COMMIT"); err != nil {
+	t := victim.db.arm(stack.HoldRequest, d.store.commit)
+	if err := d.spring(ctx, victim.db, t, "a "+d.store.called); err != nil {
 		return err
 	}
 	if err := victim.kill(); err != nil {
@@ -36,7 +36,7 @@ func (d *director) killWithCommit(ctx context.Context) error {
 	if err := d.pause(ctx, session, session+2*time.Second); err != nil {
 		return err
 	}
-	d.timeline.note("the COMMIT of %s arrives", victim.name)
+	d.timeline.note("the %s of %s arrives", d.store.called, victim.name)
 	victim.db.Release()
 	return d.revive(ctx, victim)
 }

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -18,6 +17,7 @@ import (
 
 // Options of a run.
 type Options struct {
+	ClickHouse bool // the sinks write to ClickHouse; else to MariaDB and files
 	Seed       uint64
 	Binary     string // from Build
 	Partitions int
@@ -30,6 +30,7 @@ type Options struct {
 	Storm      Storm
 	Evidence   int           // of each kind at least so many; 0: none is asked for
 	Limit      time.Duration // of the whole run
+	Patience   int           // how many times longer than else fresh events may take; 0: once
 }
 
 // Faults is how many of each kind a run has.
@@ -49,6 +50,9 @@ type Faults struct {
 	LedgerCuts  int // ledger writes whose answer is lost
 	LedgerLate  int // ledger writes that arrive after their writer has given them up
 	CommitCuts  int // COMMITs whose answer is lost
+	Servers     int // kill -9 of the database server
+	BlockStops  int // SIGSTOP past the session while the end of an INSERT's block is under way; it arrives when another has repeated it
+	BeatStops   int // SIGSTOP past the session with an INSERT open whose block is about to be sent
 }
 
 // Report is what a run came to.
@@ -130,7 +134,7 @@ type run struct {
 	rng       *rand.Rand
 	kafka     *stack.KafkaServer
 	gate      *gate
-	db        *sql.DB
+	store     *store
 	instances []*instance
 	ledger    *ledger
 	rate      *pace
@@ -160,14 +164,23 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	if err := errors.Join(k.CreateTopic(t.Context(), topic, o.Partitions, nil), k.CreateTopic(t.Context(), topic+".dead", 1, nil)); err != nil {
 		return r, err
 	}
-	m := stack.MariaDB(t)
-	if err := r.openDatabase(t, m); err != nil {
+	if r.truth, err = newTruth(k.Addr(), topic, o.Partitions); err != nil {
+		return r, err
+	}
+	start := newMariaDB
+	if o.ClickHouse {
+		start = newClickHouse
+	}
+	if r.store, err = start(t, r.truth, o.Partitions); err != nil {
 		return r, err
 	}
 	for n := range max(2, o.Instances) {
 		name := string(rune('a' + n))
-		i := &instance{name: name, binary: o.Binary, config: filepath.Join(dir, name), logs: dir, db: newGate(stack.ProxyTo(t, m.Addr(), stack.MySQLFrames))}
-		if err := writeConfig(i.config, name, proxy.Addr(), i.db.Addr(), m.User(), filepath.Join(dir, "archive"), o); err != nil {
+		i := &instance{name: name, binary: o.Binary, config: filepath.Join(dir, name), logs: dir, db: newGate(stack.ProxyTo(t, r.store.addr, r.store.framing))}
+		if r.store.blocks {
+			i.db.blocks = &blocks{}
+		}
+		if err := writeConfig(i.config, name, proxy.Addr(), i.db.Addr(), filepath.Join(dir, "archive"), o, r.store); err != nil {
 			return r, err
 		}
 		r.instances = append(r.instances, i)
@@ -177,34 +190,17 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 			}
 		})
 	}
-	if r.truth, err = newTruth(k.Addr(), topic, o.Partitions); err != nil {
-		return r, err
+	r.observer = newObserver(r.store, r.truth, r.watch)
+	if r.store.archived {
+		r.archive = newArchive(filepath.Join(dir, "archive"), r.watch)
 	}
-	r.observer = newObserver(r.db, r.truth, o.Partitions, r.watch)
-	r.archive = newArchive(filepath.Join(dir, "archive"), r.watch)
 	r.rate = &pace{perSecond: o.PerSecond}
-	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, done: map[string]int{}}
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, done: map[string]int{}}
 	for n := range 2 {
 		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
 			rate: r.rate, ledger: r.ledger, timeline: r.timeline, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})
 	}
 	return r, nil
-}
-
-func (r *run) openDatabase(t testing.TB, m *stack.MariaDBServer) (err error) {
-	if err := m.CreateDatabase(t.Context(), "harness"); err != nil {
-		return err
-	}
-	if r.db, err = sql.Open("mysql", m.DSN("harness")); err != nil {
-		return err
-	}
-	t.Cleanup(func() { r.db.Close() }) //nolint:errcheck // the server ends too
-	for _, create := range tables {
-		if _, err := r.db.ExecContext(t.Context(), create); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // play starts everything, performs the faults, and checks the end.
@@ -230,7 +226,9 @@ func (r *run) play(ctx context.Context) error {
 		return first(ctx, err)
 	}
 	start(r.observer.run)
-	start(r.archive.run)
+	if r.archive != nil {
+		start(r.archive.run)
+	}
 	stop := make(chan struct{})
 	var producing []*sync.WaitGroup
 	r.rate.begin = time.Now()
@@ -273,18 +271,19 @@ func first(ctx context.Context, err error) error {
 	return err
 }
 
-// startFirst starts one instance, and returns when it has made its tables.
+// startFirst starts one instance, and returns when it has come to its first
+// claim.
 func (r *run) startFirst(ctx context.Context) error {
 	if err := r.instances[0].start(); err != nil {
 		return err
 	}
 	for end := time.Now().Add(60 * time.Second); ; {
-		var n int
-		if err := r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'sluice_positions'").Scan(&n); err != nil {
+		ready, err := r.store.view.ready(ctx)
+		if err != nil {
 			return err
 		}
 		switch err := r.instances[0].died(); {
-		case n > 0:
+		case ready:
 			return nil
 		case err != nil:
 			return err

@@ -94,3 +94,37 @@ func (d *director) sever(context.Context) error {
 	}
 	return nil
 }
+
+// killServer takes the database away for a while; every other time while it
+// takes a batch.
+func (d *director) killServer(ctx context.Context) error {
+	if err := d.crashServer(ctx); err != nil {
+		return err
+	}
+	d.timeline.note("the database is back")
+	return d.progress(ctx, time.Minute)
+}
+
+func (d *director) crashServer(ctx context.Context) error {
+	alive := d.alive()
+	if one := alive[d.rng.IntN(len(alive))]; d.rng.IntN(2) == 0 {
+		t := one.db.arm(stack.Forward, d.store.commit)
+		select {
+		case <-t.hit:
+			time.Sleep(time.Duration(d.rng.Int64N(int64(15 * time.Millisecond))))
+		case <-time.After(3 * time.Second):
+			one.db.disarm(t)
+		}
+	}
+	d.store.away.Lock()
+	defer d.store.away.Unlock()
+	if err := errors.Join(d.store.count(ctx), d.store.server.Kill()); err != nil {
+		return err
+	}
+	if err := d.pause(ctx, 50*time.Millisecond, 2*time.Second); err != nil {
+		return err
+	}
+	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	return d.store.server.Start(starting)
+}

@@ -18,7 +18,7 @@ func (d *director) stopAtLedger(ctx context.Context) error {
 	if err := d.spring(ctx, d.gate, t, "a ledger write"); err != nil {
 		return err
 	}
-	if err := d.freeze(ctx, victim); err != nil {
+	if _, err := d.freeze(ctx, victim); err != nil {
 		return err
 	}
 	d.timeline.note("the ledger write of %s arrives", victim.name)
@@ -38,7 +38,7 @@ func (d *director) stopAtWrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := victim.db.arm(stack.HoldRequest, firstWrite)
+	t := victim.db.arm(stack.HoldRequest, d.store.write)
 	if err := d.spring(ctx, victim.db, t, "a transaction's first write"); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (d *director) stopAtWrite(ctx context.Context) error {
 		d.gate.disarm(writes)
 		d.gate.Release()
 	}()
-	if err := d.freeze(ctx, victim); err != nil {
+	if _, err := d.freeze(ctx, victim); err != nil {
 		return err
 	}
 	d.timeline.note("the first write of %s arrives", victim.name)
@@ -66,8 +66,8 @@ func (d *director) stopAtCommit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := victim.db.arm(stack.HoldRequest, statement("COMMIT"))
-	if err := d.spring(ctx, victim.db, t, "a COMMIT"); err != nil {
+	t := victim.db.arm(stack.HoldRequest, d.store.commit)
+	if err := d.spring(ctx, victim.db, t, "a "+d.store.called); err != nil {
 		return err
 	}
 	d.timeline.note("stop %s", victim.name)
@@ -77,26 +77,35 @@ func (d *director) stopAtCommit(ctx context.Context) error {
 	if err := d.pause(ctx, session+500*time.Millisecond, session+3*time.Second); err != nil {
 		return err
 	}
-	d.timeline.note("the COMMIT of %s arrives", victim.name)
+	d.timeline.note("the %s of %s arrives", d.store.called, victim.name)
 	victim.db.Release()
 	return d.thaw(ctx, victim)
 }
 
 // freeze stops an instance past its session, until others have moved all
-// positions, or have had the time for it.
-func (d *director) freeze(ctx context.Context, victim *instance) error {
+// positions, or have had the time for it. It answers whether they have.
+func (d *director) freeze(ctx context.Context, victim *instance) (overtaken bool, err error) {
 	d.timeline.note("stop %s", victim.name)
 	if err := victim.freeze(); err != nil {
-		return err
+		return false, err
 	}
+	return d.outlast(ctx, victim)
+}
+
+// outlast lets the session of an instance end that is stopped.
+func (d *director) outlast(ctx context.Context, victim *instance) (overtaken bool, err error) {
 	if err := d.pause(ctx, session+200*time.Millisecond, session+700*time.Millisecond); err != nil {
-		return err
+		return false, err
 	}
-	// Locks that the frozen one holds may keep the others waiting: not an error.
-	if err := d.progress(ctx, 5*time.Second); err != nil {
+	patience := 5 * time.Second // locks that the frozen one holds may keep the others waiting: not an error
+	if d.store.repeats {
+		patience = 20 * time.Second
+	}
+	if err := d.progress(ctx, patience); err != nil {
 		d.timeline.note("while %s is stopped: %v", victim.name, err)
+		return false, ctx.Err()
 	}
-	return ctx.Err()
+	return true, nil
 }
 
 func (d *director) thaw(_ context.Context, victim *instance) error {

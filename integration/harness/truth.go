@@ -21,6 +21,7 @@ type truth struct {
 
 	mu      sync.Mutex
 	parts   []truthPart
+	wanted  int64 // events that are no noise
 	changed chan struct{}
 }
 
@@ -81,6 +82,9 @@ func (t *truth) add(r *kgo.Record) error {
 		return fmt.Errorf("partition %d offset %d holds an event that was never made: %w", r.Partition, r.Offset, err)
 	}
 	p.offsets, p.ids = append(p.offsets, r.Offset), append(p.ids, head.ID)
+	if !makeEvent(head.ID).noise() {
+		t.wanted++
+	}
 	return nil
 }
 
@@ -114,6 +118,13 @@ func (t *truth) each(partition int, first, next int64, f func(offset, id int64))
 	for ; i < len(p.offsets) && p.offsets[i] < next; i++ {
 		f(p.offsets[i], p.ids[i])
 	}
+}
+
+// wantedEvents is how many are known that are no noise.
+func (t *truth) wantedEvents() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wanted
 }
 
 // events is how many are known.

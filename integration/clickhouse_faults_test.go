@@ -1,0 +1,42 @@
+package integration_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluicekit/sluice/integration/harness"
+)
+
+// The promise of the whole program for ClickHouse, which has no transactions:
+// two instances and the server are killed, answers to blocks are lost, and blocks
+// of owners that were paused come when others have repeated their batches. Every
+// committed event is there once, and at no moment is one there twice. Slots are
+// two partitions wide.
+func TestClickHouseFaults(t *testing.T) {
+	runClickHouseFaults(t, harness.Options{
+		Events: 200_000, PerSecond: 2000, Evidence: 1, Limit: 9 * time.Minute,
+		Faults: harness.Faults{
+			Kills: 5, Servers: 5, LateCommits: 2, LateLedger: 1, Terms: 1, Rests: 2, Severs: 1,
+			LedgerStops: 1, BlockStops: 3, BeatStops: 1, LedgerCuts: 1, CommitCuts: 12,
+		},
+	})
+}
+
+func runClickHouseFaults(t *testing.T, o harness.Options) harness.Report {
+	t.Helper()
+	o.ClickHouse, o.Partitions, o.Slots, o.Patience = true, 8, 4, 2
+	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
+	r := harness.Run(t, o)
+	t.Logf("seed %d: %d events (%d aborted, %d transactions unclear) in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; probe %.1f s",
+		r.Seed, r.Events, r.Aborted, r.Unclear, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Probe.Seconds())
+	t.Logf("faults: %v", r.Faults)
+	t.Logf("evidence: %+v", r.Evidence)
+	kills := r.Faults["kill"] + r.Faults["database kill"] + r.Faults["kill with block under way"] + r.Faults["kill with ledger write under way"]
+	late := r.Faults["stop with block held"] + r.Faults["stop with INSERT open"]
+	t.Logf("%d times kill -9, %d answers to blocks cut, %d late writes of a paused owner", kills, r.Faults["lost answer to block"], late)
+	f := o.Faults
+	if kills < f.Kills+f.Servers || r.Faults["lost answer to block"] < f.CommitCuts || late < f.BlockStops || r.Events < o.Events || r.Aborted*10 < r.Events {
+		t.Error("fewer than were asked for")
+	}
+	return r
+}
