@@ -61,7 +61,7 @@ func newClickHouse(t testing.TB, tr *truth, partitions int) (*store, error) {
 		}
 	}
 	return &store{
-		view: &clickHouseView{server: c, truth: tr, partitions: partitions}, server: c, addr: c.Addr(), framing: stack.Raw,
+		view: &clickHouseView{server: c, truth: tr, partitions: partitions, patience: time.Minute}, server: c, addr: c.Addr(), framing: stack.Raw,
 		connection: `  ch: {clickhouse: {address: "%s", database: harness, username: ` + c.User() + `, timeout: 8s, compression: none}}`,
 		sinks:      clickHouseSinks, main: plainID, blocks: true, repeats: true,
 		commit: ended, write: begun, called: "block",
@@ -79,6 +79,7 @@ type clickHouseView struct {
 	truth      *truth
 	partitions int
 	events     sums
+	patience   time.Duration // with the truth
 
 	searched time.Time     // for doubles
 	search   time.Duration // how long that took
@@ -134,7 +135,7 @@ FROM harness.events GROUP BY _partition`, func(n []int64) error {
 // enough says whether so many events are in the topic at all. The truth may be
 // behind the sink.
 func (v *clickHouseView) enough(counted int64) error {
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(v.patience); ; time.Sleep(20 * time.Millisecond) {
 		n := v.truth.wantedEvents()
 		if n >= counted {
 			return nil

@@ -13,9 +13,11 @@
 // became of each. A truth reads the topic back through another client, so that
 // positions can be turned into the exact sums that a database must hold.
 // Instances are processes of the program; gates are the proxies between them
-// and the servers, with traps for single requests. A director performs the
-// faults, storms and rolling restarts; an observer polls the destinations and compares; the evidence is
-// taken from the program's logs.
+// and the servers, with traps for single requests. A store is the server that
+// the sinks write to, MariaDB or ClickHouse, and knows what of its protocol a trap
+// may be set for, and what must be there to be seen. A director performs the
+// faults, storms and rolling restarts; an observer polls the store and compares;
+// the evidence is taken from the program's logs and from what the server counts.
 //
 // # Goroutines
 //
