@@ -46,7 +46,7 @@ func (w *writer) nothingWritten(ctx context.Context, code int32) bool {
 	alone := false
 	err := w.sink.dialer.ask(ctx, func(ctx context.Context, q *session) error {
 		t, err := inspect(ctx, q, w.table.database, w.table.name)
-		alone = err == nil && t != nil && t.dependents == 0 && w.table.dependents == 0
+		alone = err == nil && t != nil && len(t.views) == 0 && len(w.table.views) == 0
 		return err
 	})
 	return err == nil && alone

@@ -33,6 +33,15 @@ func (t *table) promise(addresses int) error {
 		return refuse("the connection has %d addresses, and a table of engine %s is another one on each of them; give one address, or use a replicated engine",
 			addresses, t.engine)
 	}
+	if text := t.narrow(); text != "" {
+		return refuse("%s", text)
+	}
+	return t.promiseOfViews()
+}
+
+// narrow says why the window of a table is too small, and what mends it; "" if
+// it is not.
+func (t *table) narrow() string {
 	name, need := "non_replicated_deduplication_window", leastWindow
 	if t.replicated() {
 		name = "replicated_deduplication_window"
@@ -43,9 +52,9 @@ func (t *table) promise(addresses int) error {
 	fix := fmt.Sprintf("ALTER TABLE %s MODIFY SETTING %s = %d", t.path(), name, goodWindow)
 	switch {
 	case t.window == 0:
-		return refuse("its %s is 0, so it forgets each insert at once; mend it with: %s", name, fix)
+		return fmt.Sprintf("its %s is 0, so it forgets each insert at once; mend it with: %s", name, fix)
 	case t.window < need:
-		return refuse("its %s is %d parts, and %d batches of this table make up to %d; mend it with: %s", name, t.window, leastWindow, need, fix)
+		return fmt.Sprintf("its %s is %d parts, and %d batches of this table make up to %d; mend it with: %s", name, t.window, leastWindow, need, fix)
 	}
-	return nil
+	return ""
 }

@@ -269,7 +269,7 @@ func TestConstraint(t *testing.T) {
 	}
 	r.want("SELECT count() FROM $.t", "0")
 	// With a view the table itself may have taken the rows: nothing is claimed.
-	r.exec("CREATE TABLE $.v (n Int64, CONSTRAINT small CHECK n < 100) ENGINE = MergeTree ORDER BY n")
+	r.exec("CREATE TABLE $.v (n Int64, CONSTRAINT small CHECK n < 100) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
 	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.v AS SELECT n FROM $.t")
 	err = r.write(r.claim(s), 20, []any{200})
 	if err == nil || sink.IsRefused(err) {

@@ -56,15 +56,30 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 		if err != nil {
 			return fmt.Errorf("%s: look for its rows: %w", doubt, err)
 		}
+		if len(w.table.filled) > 0 && w.rows < before {
+			return sink.Permanent(fmt.Errorf("%s: table %s has %d of its %d rows, and it cannot be known whether the tables that its materialized views fill have them; "+
+				"look at these, and settle the batch with: sluice settle", doubt, w.table.path(), before-w.rows, before))
+		}
 		w.sink.config.Log.Warn("batch completed from what the table has", "batch", c.String(), "why", doubt, "rows", before, "missing", w.rows)
 		return nil
 	})
 }
 
-// doubt says why the table may have forgotten a token of that age, "" if it
-// has not.
+// doubt says why the table, or one that is filled from it, may have forgotten a
+// token of that age, "" if none has.
 func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (string, error) {
-	t := w.table
+	for _, t := range append([]*table{w.table}, w.table.filled...) {
+		if text, err := t.doubt(ctx, q, age); text != "" || err != nil {
+			return text, err
+		}
+	}
+	return "", nil
+}
+
+func (t *table) doubt(ctx context.Context, q *session, age time.Duration) (string, error) {
+	if t.engine == "Null" {
+		return "", nil
+	}
 	if t.distributed() {
 		if age < distributedTrust {
 			return "", nil
@@ -72,16 +87,16 @@ func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (stri
 		return "how long the shards of a Distributed table remember is not known", nil
 	}
 	if t.seconds > 0 && age > time.Duration(t.seconds)*time.Second/2 {
-		return fmt.Sprintf("the table forgets after %d seconds", t.seconds), nil
+		return fmt.Sprintf("%s forgets after %d seconds", t.path(), t.seconds), nil
 	}
-	inserted, err := w.inserted(ctx, q, age)
+	inserted, err := t.inserted(ctx, q, age)
 	if err != nil {
 		return "", fmt.Errorf("count the parts of %s: %w", t.path(), err)
 	}
 	// A tenth is for what is inserted between this question and the answer to
 	// the insert.
 	if inserted < 0 || inserted > int64(t.window)*9/10 {
-		return fmt.Sprintf("up to %d parts were inserted since, of which the table remembers the last %d", max(inserted, 0), t.window), nil
+		return fmt.Sprintf("up to %d parts were inserted into %s since, which remembers the last %d", max(inserted, 0), t.path(), t.window), nil
 	}
 	return "", nil
 }
@@ -90,8 +105,7 @@ func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (stri
 // are numbered as they are inserted, and a part that results of others keeps the
 // highest of their numbers; so the difference between now and the newest part
 // that is older tells.
-func (w *writer) inserted(ctx context.Context, q *session, within time.Duration) (n int64, err error) {
-	t := w.table
+func (t *table) inserted(ctx context.Context, q *session, within time.Duration) (n int64, err error) {
 	older := fmt.Sprintf("modification_time < now() - %d", int64((within+clockMargin)/time.Second)+1)
 	from := " FROM system.parts WHERE database = " + literal(t.database) + " AND table = " + literal(t.name)
 	query := "SELECT toInt64(max(max_block_number)) - toInt64(maxIf(max_block_number, " + older + "))" + from

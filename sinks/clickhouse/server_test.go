@@ -44,6 +44,7 @@ func TestRights(t *testing.T) {
 		{Name: "writer", Password: "geheim4711", Grants: replace(rights())},
 		{Name: "maker", Password: "x", Grants: replace(rights("CREATE TABLE ON g.t", "TABLE ENGINE ON MergeTree"))},
 		{Name: "adder", Password: "x", Grants: replace(rights("ALTER ADD COLUMN ON g.t"))},
+		{Name: "viewer", Password: "x", Grants: replace(rights("SHOW TABLES ON g.*"))},
 		{Name: "nobody", Password: "x", Grants: []string{"SHOW DATABASES ON *.*"}},
 		{Name: "reader", Password: "x", Grants: replace(append(strip(0), "SELECT ON g.t"))},
 		{Name: "quota", Password: "x", Grants: replace(rights()), Quota: "<interval><duration>3600</duration><queries>3</queries></interval>"},
@@ -109,6 +110,13 @@ func TestRights(t *testing.T) {
 	}
 	r = as("writer", "wrong")
 	r.refused("AUTHENTICATION_FAILED")
+
+	r.exec("CREATE TABLE $.sums (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.sums AS SELECT n FROM $.t")
+	as("writer", "geheim4711").refused("`mv` is not to be seen", "GRANT SHOW TABLES ON `g`.*")
+	r = as("viewer", "x")
+	r.mustWrite(r.claim(r.open()), 90, []any{1, 1})
+	r.want("SELECT count() FROM $.sums", "1")
 }
 
 // TestLateWrite: an owner that was halted between Stage and Commit for longer

@@ -18,9 +18,13 @@ type table struct {
 	full           string // the engine with its clauses and settings
 	partitioned    bool
 	columns        []tableColumn
-	dependents     int // materialized views on it
 	window         int // parts whose tokens are remembered
 	seconds        int // how long they are, after the newest; 0: for ever
+
+	views   []viewName // on it
+	filled  []*table   // by these, and by those on what they fill
+	through viewName   // of one of filled: the view that fills it
+	unseen  []viewName // views, and tables that they fill, that the user may not see
 }
 
 type tableColumn struct {
@@ -70,20 +74,11 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 			return nil, fmt.Errorf("find the user's database: %w", err)
 		}
 	}
-	here := "database = " + literal(t.database) + " AND "
-	found := false
-	err := q.rows(ctx, "SELECT engine, engine_full, partition_key != '', toUInt64(length(dependencies_table)) FROM system.tables WHERE "+here+"name = "+literal(name),
-		func(scan func(...any) error) error {
-			found = true
-			var views uint64
-			err := scan(&t.engine, &t.full, &t.partitioned, &views)
-			t.dependents = int(views)
-			return err
-		})
+	found, err := t.readHead(ctx, q)
 	if err != nil || !found {
 		return nil, err
 	}
-	err = q.rows(ctx, "SELECT name, type, default_kind FROM system.columns WHERE "+here+"table = "+literal(name)+" ORDER BY position",
+	err = q.rows(ctx, "SELECT name, type, default_kind FROM system.columns WHERE database = "+literal(t.database)+" AND table = "+literal(name)+" ORDER BY position",
 		func(scan func(...any) error) error {
 			var c tableColumn
 			if err := scan(&c.name, &c.text, &c.defaults); err != nil {
@@ -99,7 +94,29 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 	if len(t.columns) == 0 {
 		return nil, sink.Permanent(fmt.Errorf("no column of %s is to be seen: the user needs SHOW COLUMNS on it, which INSERT and SELECT bring with them", t.path()))
 	}
-	return t, t.readWindow(ctx, q)
+	if err := t.readWindow(ctx, q); err != nil {
+		return nil, err
+	}
+	return t, t.readViews(ctx, q)
+}
+
+// readHead reads all but the columns; false if there is no such table.
+func (t *table) readHead(ctx context.Context, q *session) (found bool, err error) {
+	query := "SELECT engine, engine_full, partition_key != '', dependencies_database, dependencies_table FROM system.tables WHERE database = " +
+		literal(t.database) + " AND name = " + literal(t.name)
+	err = q.rows(ctx, query, func(scan func(...any) error) error {
+		found = true
+		var databases, names []string
+		err := scan(&t.engine, &t.full, &t.partitioned, &databases, &names)
+		for i := range min(len(databases), len(names)) {
+			t.views = append(t.views, viewName{databases[i], names[i]})
+		}
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look at table %s: %w", t.path(), err)
+	}
+	return found, nil
 }
 
 // readWindow finds how much the table remembers: what its own settings say, or

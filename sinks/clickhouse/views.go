@@ -1,0 +1,137 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/sluicekit/sluice/core/sink"
+)
+
+// A repeat that the table itself passes over is passed on to its materialized
+// views all the same, since they may lack what it has: the table that a view
+// fills must remember by itself. So what is asked of the table is asked of those
+// tables too, and of those that are filled from them.
+
+// viewName is a materialized view.
+type viewName struct{ database, name string }
+
+func (v viewName) path() string { return quote(v.database) + "." + quote(v.name) }
+
+// maxViews bounds how many views are followed from one table.
+const maxViews = 1000
+
+// readViews finds the tables that are filled by the views on t, and by the views
+// on those.
+func (t *table) readViews(ctx context.Context, q *session) error {
+	seen := map[viewName]bool{}
+	todo := t.views
+	for len(todo) > 0 && len(seen) < maxViews {
+		v := todo[0]
+		todo = todo[1:]
+		if seen[v] {
+			continue
+		}
+		seen[v] = true
+		target, err := v.target(ctx, q)
+		if err != nil {
+			return err
+		}
+		if target == nil {
+			t.unseen = append(t.unseen, v)
+			continue
+		}
+		filled := &table{database: target.database, name: target.name}
+		found, err := filled.readHead(ctx, q)
+		if err == nil && found {
+			err = filled.readWindow(ctx, q)
+		}
+		if err != nil {
+			return err
+		}
+		if !found {
+			t.unseen = append(t.unseen, *target)
+			continue
+		}
+		filled.through = v
+		t.filled = append(t.filled, filled)
+		todo = append(todo, filled.views...)
+	}
+	return nil
+}
+
+// target is the table that a view fills; nil if the view is not to be seen.
+func (v viewName) target(ctx context.Context, q *session) (target *viewName, err error) {
+	query := "SELECT create_table_query, toString(uuid) FROM system.tables WHERE database = " + literal(v.database) + " AND name = " + literal(v.name)
+	err = q.rows(ctx, query, func(scan func(...any) error) error {
+		var create, uuid string
+		if err := scan(&create, &uuid); err != nil {
+			return err
+		}
+		to, ok := fills(create)
+		switch {
+		case ok && to.database == "":
+			to.database = v.database
+		case !ok && strings.Trim(uuid, "0-") != "":
+			to = viewName{v.database, ".inner_id." + uuid}
+		case !ok:
+			to = viewName{v.database, ".inner." + v.name}
+		}
+		target = &to
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the materialized view %s: %w", v.path(), err)
+	}
+	return target, nil
+}
+
+const identifier = "(?:[A-Za-z_][A-Za-z_0-9]*|`(?:[^`\\\\]|\\\\.)*`)"
+
+// toClause is a view's statement up to the table that it fills, as the server
+// writes it.
+var toClause = regexp.MustCompile(`(?s)^CREATE MATERIALIZED VIEW ` + identifier + `(?:\.` + identifier + `)?(?: UUID '[^']*')? TO (?:(` + identifier + `)\.)?(` + identifier + `)`)
+
+// fills is the table that a view's statement names; false if the view has one of
+// its own.
+func fills(create string) (viewName, bool) {
+	m := toClause.FindStringSubmatch(create)
+	if m == nil {
+		return viewName{}, false
+	}
+	return viewName{unquote(m[1]), unquote(m[2])}, true
+}
+
+// unquote is the name that an identifier stands for.
+func unquote(identifier string) string {
+	if !strings.HasPrefix(identifier, "`") {
+		return identifier
+	}
+	return strings.NewReplacer("\\\\", "\\", "\\`", "`", "\\'", "'").Replace(identifier[1 : len(identifier)-1])
+}
+
+// promiseOfViews checks the tables that are filled from t.
+func (t *table) promiseOfViews() error {
+	var errs []error
+	refuse := func(format string, args ...any) {
+		errs = append(errs, sink.Permanent(fmt.Errorf("table %s has materialized views that cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
+			t.path(), fmt.Errorf(format, args...))))
+	}
+	for _, v := range t.unseen {
+		refuse("%s is not to be seen by the user, so that its deduplication cannot be checked; mend it with: GRANT SHOW TABLES ON %s.*", v.path(), quote(v.database))
+	}
+	for _, f := range t.filled {
+		switch {
+		case f.distributed() || f.engine == "Null":
+		case !f.mergeTree():
+			refuse("%s fills %s, whose engine %s does not remember what was inserted", f.through.path(), f.path(), f.engine)
+		default:
+			if text := f.narrow(); text != "" {
+				refuse("%s fills %s, and %s", f.through.path(), f.path(), text)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
