@@ -50,7 +50,10 @@ func (l *Lane) begin() string {
 	}
 	text := fmt.Sprintf("sluice settle --start-at %s=%s%s", l.c.ID, strings.Join(parts, ","), unsure)
 	if known < len(parts) {
-		return text + " begins with what the topic has where the destination does not say how far it is"
+		if unsure == "" {
+			return text + " begins with what the topic has where the destination does not say how far it is"
+		}
+		return text + " begins with what the topic has where the destination does not say how far it is, and writes twice what it has of that: say the offset there instead of earliest, if you know it"
 	}
 	return text + " goes on where the destination says"
 }

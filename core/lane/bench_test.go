@@ -63,6 +63,7 @@ type trusting struct{}
 
 func (trusting) Put(context.Context, ledger.Entry) error { return nil }
 func (trusting) Note(ledger.Entry)                       {}
+func (trusting) Known(context.Context) (bool, error)     { return true, nil }
 func (trusting) Heartbeat(context.Context) error         { return nil }
 
 // BenchmarkLane carries decoded chunks through where, fields and the protocol

@@ -77,6 +77,8 @@ type Chunk struct {
 type Book interface {
 	Put(ctx context.Context, e ledger.Entry) error
 	Note(e ledger.Entry)
+	// Known says whether the group has an entry of the sink in any slot at all.
+	Known(ctx context.Context) (bool, error)
 }
 
 // Member is the group membership. Heartbeat is answered: nil. It is called
@@ -146,6 +148,7 @@ type Lane struct {
 	perm    bool      // the last failure is one that a person must mend
 	commits int       // attempts to commit the open cut
 	found   Vector    // what the destination said of the slot when it was claimed last
+	traces  bool      // and that it has traces of the sink, in whatever slot
 	moved   bool      // what was there before is of another cluster
 	skipped int       // offsets that are gone, and not counted yet
 }

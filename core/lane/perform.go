@@ -73,7 +73,7 @@ func (l *Lane) claim(ctx context.Context) Event {
 	if len(found.Last.Ranges) > 0 {
 		f.Last = l.fromCut(found.Last)
 	}
-	l.found = f.High
+	l.found, l.traces = f.High, f.State == sink.Has
 	l.judgeAnswer(f)
 	l.judgeUnknown(f)
 	return Event{Kind: Claimed, Found: f}
@@ -122,6 +122,9 @@ func (l *Lane) judgeUnknown(f Found) {
 }
 
 func (l *Lane) resolve(ctx context.Context) Event {
+	if event := l.orphaned(ctx); event != nil {
+		return *event
+	}
 	record := l.c.Record
 	if l.state.Entered || l.state.Renewed {
 		record = Grown // what has no position yet in a known slot is new, and begins at its beginning
@@ -132,6 +135,30 @@ func (l *Lane) resolve(ctx context.Context) Event {
 	}
 	l.c.Log.Info("starting position resolved", "position", Vec(start...).String())
 	return Event{Kind: Resolved, Position: Vec(start...)}
+}
+
+// orphaned looks whether the sink is known to the group at all, where the
+// destination has traces of it, but none that tell of this slot. While a stream
+// starts for the first time other slots have an entry before they have a row. If
+// none has, all records are gone, and this is no new sink: its aggregates would
+// be doubled from the beginning on, or what came meanwhile be left out.
+func (l *Lane) orphaned(ctx context.Context) *Event {
+	if l.c.Delivery != sink.Replay || !l.traces || l.state.Entered || l.state.Renewed {
+		return nil
+	}
+	known, err := l.c.Book.Known(ctx)
+	switch {
+	case err != nil:
+		e := l.failure("look for this sink in the group's records", Cut{}, err)
+		return &e
+	case known:
+		return nil
+	}
+	l.cause = errors.New("the destination has data of this sink, and nothing says how far it is in this slot")
+	if l.c.Notice != "" {
+		l.cause = fmt.Errorf("%s; %w", l.c.Notice, l.cause)
+	}
+	return &Event{Kind: Halted, Reason: LostRecord}
 }
 
 func (l *Lane) store(ctx context.Context, e Entry) Event {

@@ -64,6 +64,18 @@ func (w *Writer) Others(at Slot) []ID {
 	return out
 }
 
+// Knows says whether some slot that is loaded has an entry of a sink.
+func (w *Writer) Knows(id ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.slots {
+		if slices.ContainsFunc(s.entries, func(e placed) bool { return e.Sink == id }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Load fetches and parses the records of newly gained slots. Slots that are
 // loaded already are left alone: their memory is newer than anything fetched.
 // It must not be called before the SyncGroup answer of the membership.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/ledger"
@@ -63,10 +64,11 @@ func (g *group) Fetch(ctx context.Context, topic string, partitions []int32) ([]
 // End implements ledger.Group.
 func (g *group) End(reason error) { g.gen.End(reason) }
 
-// book is the ledger for the lanes of one slot. It implements lane.Book.
+// book is the ledger for one sink in one slot. It implements lane.Book.
 type book struct {
 	holding *holding
 	slot    *heldSlot
+	sink    ledger.ID
 }
 
 // Put stores an entry; the first of a slot, or of a new incarnation, makes its
@@ -89,6 +91,36 @@ func (b *book) Note(e ledger.Entry) {
 	if !isClosed(b.slot.gone) {
 		b.holding.writer.Note(b.slot.slot, e)
 	}
+}
+
+// Known implements lane.Book. What this member knows by itself needs no question:
+// while a stream starts, all its lanes ask.
+func (b *book) Known(ctx context.Context) (bool, error) {
+	h := b.holding
+	if h.writer.Knows(b.sink) {
+		return true, nil
+	}
+	d, err := h.origin.Describe(ctx, h.o.Topics...)
+	if err != nil {
+		return false, err
+	}
+	for _, topic := range h.o.Topics {
+		all := make([]int32, len(d.Topics[topic].Partitions))
+		for i := range all {
+			all[i] = int32(i)
+		}
+		stored, err := h.origin.FetchOffsets(ctx, h.o.Group, map[string][]int32{topic: all})
+		if err != nil {
+			return false, err
+		}
+		for _, s := range stored {
+			r, err := ledger.Decode(topic, s.Partition, s.Metadata)
+			if err == nil && slices.ContainsFunc(r.Entries, func(e ledger.Entry) bool { return e.Sink == b.sink }) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 var _ lane.Book = (*book)(nil)

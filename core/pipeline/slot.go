@@ -133,7 +133,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int) {
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,
 		Claim:   sink.Claim{Topic: s.slot.Topic, Incarnation: s.incarnation, Partition: s.first, Partitions: int(s.partitions)},
 		Timeout: k.Config.Timeout, Session: h.o.Session, Letters: h.deadLetters(k), MaxBad: k.MaxBad,
-		Feed: f, Book: &book{holding: h, slot: s}, Member: h.proof, Budget: f.account, Desks: h.desks[n], Record: s.record, Notice: s.notice, Meter: meter, Log: log,
+		Feed: f, Book: &book{holding: h, slot: s, sink: h.ids[n]}, Member: h.proof, Budget: f.account, Desks: h.desks[n], Record: s.record, Notice: s.notice, Meter: meter, Log: log,
 		SkipGaps: k.SkipGaps, NewTopic: k.NewTopic, Resize: fmt.Sprintf("sluice settle --slots %d", h.o.Slots),
 	}
 	if e, ok := h.writer.Entry(s.slot, h.ids[n]); ok {

@@ -122,7 +122,7 @@ func (p *Plan) forgetAt(s *Slot, k *Sink) error {
 			return err
 		}
 		p.line("%s: the destination's positions of %s in another incarnation of the topic are removed", s.At.Slot, k.ID)
-	case k.Delivery == sink.Replay && (f.State == sink.NoMark || slices.ContainsFunc(f.High, known) || f.OtherIncarnation != ""):
+	case k.Delivery == sink.Replay && (f.State != sink.Empty || slices.ContainsFunc(f.High, known) || f.OtherIncarnation != ""):
 		p.note("%s: the destination holds data of it, or cannot tell: the sink stops at its start until that is removed, or until --start-at says where it begins", k.ID)
 	case k.Delivery == sink.AtLeastOnce && e != nil:
 		p.harm("%s: rows of %s may be there; they are written again where the sink starts before them", k.ID, s.At.Slot)
