@@ -24,7 +24,7 @@ func TestClickHouseFaults(t *testing.T) {
 
 func runClickHouseFaults(t *testing.T, o harness.Options) harness.Report {
 	t.Helper()
-	o.ClickHouse, o.Partitions, o.Slots, o.Patience = true, 8, 4, 2
+	o.ClickHouse, o.Partitions, o.Slots, o.Patience = true, 8, 4, max(2, o.Patience)
 	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
 	r := harness.Run(t, o)
 	t.Logf("seed %d: %d events (%d aborted, %d transactions unclear) in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; probe %.1f s",

@@ -23,6 +23,7 @@ type director struct {
 	timeline  *timeline
 	rate      *pace
 	rest      func(ctx context.Context) error
+	patience  time.Duration  // how many times longer things may take than on a machine of one's own
 	done      map[string]int // faults performed, by name
 	cuts      atomic.Int64   // answers to COMMIT that were lost
 }
@@ -183,7 +184,7 @@ func (d *director) alive() []*instance {
 
 // pair makes sure that two instances share the partitions, and picks one.
 func (d *director) pair(ctx context.Context) (*instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, d.patience*time.Minute)
 	defer cancel()
 	for _, i := range d.instances {
 		if i.alive() {
@@ -206,7 +207,7 @@ func (d *director) pair(ctx context.Context) (*instance, error) {
 
 // spring waits until a request is in a trap.
 func (d *director) spring(ctx context.Context, g *gate, t *trap, what string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("none came within 30 s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, d.patience*30*time.Second, errors.New("none came in time"))
 	defer cancel()
 	return g.await(ctx, t, what)
 }
@@ -214,7 +215,7 @@ func (d *director) spring(ctx context.Context, g *gate, t *trap, what string) er
 // progress waits until every partition has got further in the database.
 func (d *director) progress(ctx context.Context, patience time.Duration) error {
 	before := d.observer.at(d.store.main)
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(d.patience * patience); ; {
 		behind := 0
 		for p, now := range d.observer.at(d.store.main) {
 			if before != nil && now <= before[p] {

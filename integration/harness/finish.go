@@ -99,11 +99,11 @@ func (r *run) drained(ctx context.Context) error {
 		case len(late) == 0:
 			r.timeline.note("everything is in every sink")
 			return nil
-		case time.Since(begin) > aliveTime*time.Duration(max(1, r.o.Patience)):
+		case time.Since(begin) > aliveTime*r.director.patience:
 			for _, i := range r.instances {
 				i.quit()
 			}
-			return fmt.Errorf("not alive: %s after the last event was written %s", aliveTime, strings.Join(late, ", "))
+			return fmt.Errorf("not alive: %s after the last event was written %s", aliveTime*r.director.patience, strings.Join(late, ", "))
 		}
 		select {
 		case <-ctx.Done():

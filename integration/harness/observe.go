@@ -42,7 +42,7 @@ func (o *observer) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(max(250*time.Millisecond, 2*time.Since(began))):
+		case <-time.After(max(250*time.Millisecond, 4*time.Since(began))):
 		}
 	}
 }

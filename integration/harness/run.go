@@ -30,7 +30,7 @@ type Options struct {
 	Storm      Storm
 	Evidence   int           // of each kind at least so many; 0: none is asked for
 	Limit      time.Duration // of the whole run
-	Patience   int           // how many times longer than else fresh events may take; 0: once
+	Patience   int           // how many times longer than else everything may take; 0: once
 }
 
 // Faults is how many of each kind a run has.
@@ -195,7 +195,7 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 		r.archive = newArchive(filepath.Join(dir, "archive"), r.watch)
 	}
 	r.rate = &pace{perSecond: o.PerSecond}
-	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, done: map[string]int{}}
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, patience: time.Duration(max(1, o.Patience)), done: map[string]int{}}
 	for n := range 2 {
 		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
 			rate: r.rate, ledger: r.ledger, timeline: r.timeline, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})

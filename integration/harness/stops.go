@@ -99,7 +99,7 @@ func (d *director) outlast(ctx context.Context, victim *instance) (overtaken boo
 	}
 	patience := 5 * time.Second // locks that the frozen one holds may keep the others waiting: not an error
 	if d.store.repeats {
-		patience = 20 * time.Second
+		patience = 10 * time.Second
 	}
 	if err := d.progress(ctx, patience); err != nil {
 		d.timeline.note("while %s is stopped: %v", victim.name, err)
