@@ -14,8 +14,9 @@ import (
 
 // The sinks in ClickHouse.
 const (
-	plainID  = "events@ch"
-	totalsID = "totals@ch"
+	plainID     = "events@ch"
+	forgetfulID = "forgetful@ch"
+	totalsID    = "totals@ch"
 )
 
 var clickHouseSinks = map[string]string{
@@ -27,6 +28,16 @@ fields: {id: id, kind: type, account: payload.account, amount: payload.amount}
 batch: {rows: 5000, age: 300ms}
 timeout: 8s
 clickhouse: {connection: ch, table: events}
+`,
+	// The same in a table that forgets within seconds which batches it has, so that
+	// one that is repeated must be looked for in it.
+	"forgetful.yaml": `sink: forgetful
+from: events
+where: type != "noise"
+fields: {id: id, kind: type, account: payload.account, amount: payload.amount}
+batch: {rows: 5000, age: 300ms}
+timeout: 3s
+clickhouse: {connection: ch, table: forgetful}
 `,
 	// Two parts an insert: it may be there by half for a while.
 	"totals.yaml": `sink: totals
@@ -40,10 +51,13 @@ clickhouse: {connection: ch, table: totals}
 `,
 }
 
-var clickHouseTables = []string{
-	`CREATE TABLE harness.events (id Int64, kind LowCardinality(String), account Int64, amount Decimal(12, 2), _sink LowCardinality(String),
+const plainTable = `CREATE TABLE harness.%s (id Int64, kind LowCardinality(String), account Int64, amount Decimal(12, 2), _sink LowCardinality(String),
 _incarnation LowCardinality(String), _topic LowCardinality(String), _partition Int32, _offset Int64)
-ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 10000`,
+ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = %d`
+
+var clickHouseTables = []string{
+	fmt.Sprintf(plainTable, "events", 10000),
+	fmt.Sprintf(plainTable, "forgetful", 100),
 	`CREATE TABLE harness.totals (account Int64, balance Decimal(38, 2), events Int64, _sink LowCardinality(String),
 _incarnation LowCardinality(String), _topic LowCardinality(String), _cut String)
 ENGINE = MergeTree PARTITION BY account % 2 ORDER BY account SETTINGS non_replicated_deduplication_window = 10000`,
@@ -61,12 +75,13 @@ func newClickHouse(t testing.TB, tr *truth, partitions int) (*store, error) {
 		}
 	}
 	return &store{
-		view: &clickHouseView{server: c, truth: tr, partitions: partitions, patience: time.Minute}, server: c, addr: c.Addr(), framing: stack.Raw,
+		view: newClickHouseView(c, tr, partitions, time.Minute), server: c, addr: c.Addr(), framing: stack.Raw,
 		connection: `  ch: {clickhouse: {address: "%s", database: harness, username: ` + c.User() + `, timeout: 8s, compression: none}}`,
 		sinks:      clickHouseSinks, main: plainID, blocks: true, repeats: true,
 		commit: ended, write: begun, called: "block",
 		needs: func(e Evidence) []need {
-			return []need{{"inserted blocks that the server had already", e.Deduplicated}, {"inserts refused since their time was over", e.Expired}}
+			return []need{{"inserted blocks that the server had already", e.Deduplicated}, {"inserts refused since their time was over", e.Expired},
+				{"batches looked for in a table that may have forgotten them", e.Completed}}
 		},
 	}, nil
 }
@@ -78,11 +93,23 @@ type clickHouseView struct {
 	server     *stack.ClickHouseServer
 	truth      *truth
 	partitions int
-	events     sums
+	plain      []*plain
 	patience   time.Duration // with the truth
 
 	searched time.Time     // for doubles
 	search   time.Duration // how long that took
+}
+
+// plain is a table with a row for each event.
+type plain struct {
+	table, sink string
+	sums        sums
+}
+
+func newClickHouseView(c *stack.ClickHouseServer, tr *truth, partitions int, patience time.Duration) *clickHouseView {
+	return &clickHouseView{server: c, truth: tr, partitions: partitions, patience: patience, plain: []*plain{
+		{table: "harness.events", sink: plainID}, {table: "harness.forgetful", sink: forgetfulID},
+	}}
 }
 
 func wanted(e event) bool { return !e.noise() }
@@ -100,36 +127,56 @@ func (v *clickHouseView) goal(ends []int64) map[string][]int64 {
 			}
 		})
 	}
-	return map[string][]int64{plainID: last, totalsID: {n}}
+	return map[string][]int64{plainID: last, forgetfulID: last, totalsID: {n}}
 }
 
 func (v *clickHouseView) look(ctx context.Context) (*sight, error) {
-	at, got := make([]int64, v.partitions), tableSums{}
+	s := &sight{positions: map[string][]int64{}, known: make([]int64, v.partitions)}
+	var compare []func() error
+	for _, p := range v.plain {
+		at, got, err := v.read(ctx, p.table)
+		if err != nil {
+			return nil, err
+		}
+		for i, next := range at {
+			s.known[i] = max(s.known[i], next)
+		}
+		s.positions[p.sink] = at
+		compare = append(compare, func() error {
+			p.sums.advance(v.truth, at, wanted)
+			return p.sums.compare("table "+p.table, got)
+		})
+	}
+	var counted int64
+	if err := v.rows(ctx, "SELECT sum(events) FROM harness.totals", func(n []int64) error { counted = n[0]; return nil }); err != nil {
+		return nil, err
+	}
+	s.positions[totalsID] = []int64{counted}
+	compare = append(compare, func() error { return v.enough(counted) })
+	s.compare = func() (err error) {
+		for _, f := range compare {
+			err = errors.Join(err, f())
+		}
+		return err
+	}
+	return s, v.doubles(ctx)
+}
+
+// read sums a table up, and tells up to where it is filled.
+func (v *clickHouseView) read(ctx context.Context, table string) (at []int64, got tableSums, err error) {
+	at = make([]int64, v.partitions)
 	cents := int64(0)
-	err := v.rows(ctx, `SELECT _partition, max(_offset) + 1, count(), sum(id), sum(id * id % 1000003), sum(toInt64(amount * 100))
-FROM harness.events GROUP BY _partition`, func(n []int64) error {
+	err = v.rows(ctx, `SELECT _partition, max(_offset) + 1, count(), sum(id), sum(id * id % 1000003), sum(toInt64(amount * 100))
+FROM `+table+` GROUP BY _partition`, func(n []int64) error {
 		if n[0] < 0 || n[0] >= int64(v.partitions) {
-			return fmt.Errorf("rows of partition %d, which is not there", n[0])
+			return fmt.Errorf("%s has rows of partition %d, which is not there", table, n[0])
 		}
 		at[n[0]] = n[1]
 		got.rows, got.ids, got.scatter, cents = got.rows+n[2], got.ids+n[3], got.scatter+n[4], cents+n[5]
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
 	got.cents = formatCents(cents)
-	var counted int64
-	if err := v.rows(ctx, "SELECT sum(events) FROM harness.totals", func(n []int64) error { counted = n[0]; return nil }); err != nil {
-		return nil, err
-	}
-	if err := v.doubles(ctx); err != nil {
-		return nil, err
-	}
-	return &sight{positions: map[string][]int64{plainID: at, totalsID: {counted}}, known: at, compare: func() error {
-		v.events.advance(v.truth, at, wanted)
-		return errors.Join(v.events.compare("table events", got), v.enough(counted))
-	}}, nil
+	return at, got, err
 }
 
 // enough says whether so many events are in the topic at all. The truth may be
@@ -153,10 +200,11 @@ func (v *clickHouseView) doubles(ctx context.Context) error {
 	if began.Sub(v.searched) < 10*v.search {
 		return nil
 	}
-	for _, query := range []string{
-		"SELECT count() - uniqExact(_topic, _partition, _offset), count() - uniqExact(id) FROM harness.events",
-		"SELECT count() - uniqExact(_topic, _cut, account), 0 FROM harness.totals",
-	} {
+	queries := []string{"SELECT count() - uniqExact(_topic, _cut, account), 0 FROM harness.totals"}
+	for _, p := range v.plain {
+		queries = append(queries, "SELECT count() - uniqExact(_topic, _partition, _offset), count() - uniqExact(id) FROM "+p.table)
+	}
+	for _, query := range queries {
 		err := v.rows(ctx, query, func(n []int64) error {
 			if n[0] != 0 || n[1] != 0 {
 				return fmt.Errorf("visible doubles: %v by %s", n, query)
@@ -196,13 +244,15 @@ func (v *clickHouseView) rows(ctx context.Context, query string, f func(row []in
 
 // check compares every row of the events with the topic, and every balance.
 func (v *clickHouseView) check(ctx context.Context) error {
-	var all sums
-	whole := make([]int64, v.partitions)
 	var errs []error
-	for p := range v.partitions {
-		whole[p] = 1 << 62
-		errs = append(errs, v.checkPartition(ctx, p))
+	whole := make([]int64, v.partitions)
+	for i := range v.partitions {
+		whole[i] = 1 << 62
+		for _, p := range v.plain {
+			errs = append(errs, v.checkPartition(ctx, p.table, i))
+		}
 	}
+	var all sums
 	all.advance(v.truth, whole, wanted)
 	balances := map[int64]balance{}
 	errs = append(errs, v.rows(ctx, "SELECT account, sum(toInt64(balance * 100)), sum(events) FROM harness.totals GROUP BY account", func(n []int64) error {
@@ -210,10 +260,22 @@ func (v *clickHouseView) check(ctx context.Context) error {
 		return nil
 	}), all.compareBalances(balances))
 	v.search = 0
-	errs = append(errs, v.doubles(ctx),
-		v.rows(ctx, "SELECT countIf(_topic != 'events' OR _sink != '"+plainID+"'), uniqExact(_incarnation) FROM harness.events", foreign),
-		v.rows(ctx, "SELECT countIf(_topic != 'events' OR _sink != '"+totalsID+"'), uniqExact(_incarnation) FROM harness.totals", foreign))
+	errs = append(errs, v.doubles(ctx), v.checkOrigin(ctx, "harness.totals", totalsID))
+	for _, p := range v.plain {
+		errs = append(errs, v.checkOrigin(ctx, p.table, p.sink))
+	}
 	return errors.Join(errs...)
+}
+
+// checkOrigin says whether all rows say that they are the sink's.
+func (v *clickHouseView) checkOrigin(ctx context.Context, table, sink string) error {
+	query := fmt.Sprintf("SELECT countIf(_topic != 'events' OR _sink != '%s'), uniqExact(_incarnation) FROM %s", sink, table)
+	return v.rows(ctx, query, func(n []int64) error {
+		if n[0] != 0 || n[1] != 1 {
+			return fmt.Errorf("%s: %d rows that are not of the sink, %d incarnations", table, n[0], n[1])
+		}
+		return nil
+	})
 }
 
 // tally reads the counters of the server's current life: the tables of its logs
@@ -229,16 +291,9 @@ func (v *clickHouseView) tally(ctx context.Context) (e Evidence, err error) {
 	}))
 }
 
-func foreign(n []int64) error {
-	if n[0] != 0 || n[1] != 1 {
-		return fmt.Errorf("%d rows that are not of the sink, %d incarnations", n[0], n[1])
-	}
-	return nil
-}
-
 // checkPartition compares the rows of a partition, in their order, with the
 // topic.
-func (v *clickHouseView) checkPartition(ctx context.Context, p int) error {
+func (v *clickHouseView) checkPartition(ctx context.Context, table string, p int) error {
 	var offsets, ids []int64
 	v.truth.each(p, 0, 1<<62, func(offset, id int64) {
 		if wanted(makeEvent(id)) {
@@ -247,7 +302,7 @@ func (v *clickHouseView) checkPartition(ctx context.Context, p int) error {
 	})
 	at := 0
 	err := v.rows(ctx, fmt.Sprintf(`SELECT _offset, id, account, toInt64(amount * 100), indexOf(['impression', 'click', 'deposit', 'refund', 'noise'], kind)
-FROM harness.events WHERE _partition = %d ORDER BY _offset, id`, p), func(n []int64) error {
+FROM %s WHERE _partition = %d ORDER BY _offset, id`, table, p), func(n []int64) error {
 		if at == len(ids) {
 			return fmt.Errorf("offset %d, event %d is more than there is", n[0], n[1])
 		}
@@ -262,7 +317,7 @@ FROM harness.events WHERE _partition = %d ORDER BY _offset, id`, p), func(n []in
 		err = fmt.Errorf("%d events are missing, offset %d first", len(ids)-at, offsets[at])
 	}
 	if err != nil {
-		return fmt.Errorf("table events at the end, partition %d: %w", p, err)
+		return fmt.Errorf("table %s at the end, partition %d: %w", table, p, err)
 	}
 	return nil
 }
