@@ -20,7 +20,15 @@ type block struct {
 	partitions        record.Column // scratch
 	offsets           record.Column
 	identified        bool // rows can be found again by their provenance
+
+	// nested are fields whose lists must be of equal length in each row: the
+	// server takes arrays named a.b and a.c for one Nested, and refuses all rows
+	// of a block for one that differs.
+	nested []pair
 }
+
+// pair is two fields, by their places in the schema.
+type pair struct{ first, other int }
 
 // constant is a column with one value in all rows of a batch.
 type constant struct {
@@ -58,6 +66,7 @@ func (s *clickHouse) bind(t *table) (*block, error) {
 			errs = append(errs, err)
 		}
 	}
+	b.nested = nestedPairs(t, s.config.Schema)
 	if err := bindTuples(t, b, filled); err != nil {
 		errs = append(errs, err)
 	}
@@ -102,6 +111,34 @@ func (s *clickHouse) bindField(t *table, b *block, i int, filled map[string]bool
 	b.fields[i], filled[c.name] = col, true
 	b.columns = append(b.columns, col)
 	return nil
+}
+
+// nestedPairs finds the fields of columns that the server takes for one Nested.
+func nestedPairs(t *table, schema *record.Schema) (pairs []pair) {
+	first := map[string]int{}
+	for i, f := range schema.Fields {
+		name, _, dotted := strings.Cut(f.Name, ".")
+		if c := t.column(f.Name); !dotted || c == nil || c.typ.Name != "Array" || f.Type.Kind != record.List {
+			continue
+		}
+		if k, ok := first[name]; ok {
+			pairs = append(pairs, pair{k, i})
+		} else {
+			first[name] = i
+		}
+	}
+	return pairs
+}
+
+// even complains about rows whose lists are of different length.
+func (p pair) even(rows *record.Chunk, bad *native.Complaints) {
+	a, b := &rows.Columns[p.first], &rows.Columns[p.other]
+	for i := range rows.Rows() {
+		if a.Offsets[i+1]-a.Offsets[i] != b.Offsets[i+1]-b.Offsets[i] {
+			bad.List = append(bad.List, native.Complaint{Row: i, Reason: "column " + rows.Schema.Fields[p.other].Name + " of type Array: it has not as many elements as " +
+				rows.Schema.Fields[p.first].Name + ", and the server takes both for one Nested"})
+		}
+	}
 }
 
 // tupleOf is the column of type Tuple that a.b is an element of.

@@ -109,9 +109,20 @@ func explainStatement(err error) error {
 	return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
 }
 
+// explainRows is explain for an error that came after rows were sent. What a
+// default, a constraint or a view made of a value may stand in any message but
+// those of the server's own limits.
+func explainRows(err error) error {
+	var e *native.Exception
+	if !errors.As(err, &e) || !mend(e.Code) || e.Code == codeUnknownTable || e.Code == codeAccessDenied || e.Code == codeQuota {
+		return explain(err)
+	}
+	return explainCode(e.Code, "")
+}
+
 func explainCode(code int32, message string) error {
 	text := fmt.Sprintf("clickhouse error %d (%s)", code, native.CodeName(code))
-	if speaks(code) {
+	if speaks(code) && message != "" {
 		text += ": " + firstSentence(message)
 	}
 	err := errors.New(text + advice(code))

@@ -15,7 +15,7 @@ import (
 
 // outcome says what an error of sending proves.
 func (w *writer) outcome(ctx context.Context, c record.Cut, err error) error {
-	told := fmt.Errorf("insert of %d rows into %s: %w", w.rows, w.table.path(), explain(err))
+	told := fmt.Errorf("insert of %d rows into %s: %w", w.rows, w.table.path(), explainRows(err))
 	if errors.Is(err, native.ErrNotSent) {
 		return sink.Refused(told)
 	}

@@ -87,6 +87,9 @@ func (w *writer) add(rows *record.Chunk) error {
 			col.Append(&rows.Columns[i], &w.bad)
 		}
 	}
+	for _, p := range b.nested {
+		p.even(rows, &w.bad)
+	}
 	if b.partition != nil {
 		b.partitions.Type, b.offsets.Type = record.Type{Kind: record.Int}, record.Type{Kind: record.Int}
 		b.partitions.Ints = b.partitions.Ints[:0]

@@ -72,6 +72,9 @@ func (c *Column) Repeat(value string, n int) {
 
 // Repeats says whether Repeat can be used.
 func (c *Column) Repeats() bool {
+	if l, ok := c.enc.(*lowCardinality); ok {
+		return l.of == nil // values of one width would need to be padded
+	}
 	_, ok := c.enc.(repeater)
 	return ok
 }
@@ -156,6 +159,10 @@ func newEncoder(t Type, from record.Type, at leaf) (encoder, error) {
 	case "JSON":
 		switch from.Kind {
 		case record.JSON, record.String:
+			if path := typedPath(t); path != "" {
+				return nil, fmt.Errorf("column %s is of type %s: of its path %s the server refuses values that are not of that type, and all rows of the batch with them; "+
+					"use JSON without types of paths", at.column, at.typ, path)
+			}
 			return &document{text: text{leaf: at}}, nil
 		}
 	default:

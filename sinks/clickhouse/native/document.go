@@ -3,6 +3,9 @@ package native
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/sluicekit/sluice/core/record"
 )
@@ -27,6 +30,36 @@ func (d *document) append(src *record.Column, bad *Complaints) {
 
 func (d *document) prefix(out *Frames) { out.uint64(1) } // the layout that is text
 
+// typedPath is the first path of a JSON type that has a type of its own, ""
+// without one. The server casts its values as it reads the block, so one that
+// does not fit would spoil all rows, and is not to be told from here.
+func typedPath(t Type) string {
+	_, rest, _ := strings.Cut(strings.TrimSuffix(t.Text, ")"), "(")
+	for p := (typeParser{rest: rest}); p.space() != ""; {
+		first := p.rest
+		if !strings.HasPrefix(first, "SKIP ") && !strings.HasPrefix(first, "max_dynamic_") {
+			path, _, _ := strings.Cut(first, " ")
+			return path
+		}
+		for open := 0; p.rest != "" && (open > 0 || p.rest[0] != ','); {
+			switch p.rest[0] {
+			case '\'', '`':
+				if _, err := p.quoted(p.rest[0]); err != nil {
+					return first
+				}
+				continue
+			case '(':
+				open++
+			case ')':
+				open--
+			}
+			p.rest = p.rest[1:]
+		}
+		p.take(',')
+	}
+	return ""
+}
+
 // maxDocumentDepth is below what the server takes.
 const maxDocumentDepth = 100
 
@@ -35,11 +68,57 @@ func checkDocument(v []byte) string {
 	if t := bytes.TrimLeft(v, " \t\r\n"); len(t) == 0 || t[0] != '{' || !json.Valid(v) {
 		return "the value is no JSON object"
 	}
+	if !utf8.Valid(v) {
+		return "the object is not UTF-8"
+	}
+	if loneSurrogate(v) {
+		return "the object has half of a character"
+	}
 	w := documentWalk{in: json.NewDecoder(bytes.NewReader(v))}
 	w.in.UseNumber()
 	w.in.Token() //nolint:errcheck // the opening bracket: it is valid
 	w.object("", map[string]bool{}, 1)
 	return w.wrong
+}
+
+// storable says whether the server takes a number: it refuses integers of more
+// than 64 bits, and floats beyond a Float64.
+func storable(n string) bool {
+	if strings.ContainsAny(n, ".eE") {
+		_, err := strconv.ParseFloat(n, 64)
+		return err == nil
+	}
+	if _, err := strconv.ParseInt(n, 10, 64); err == nil {
+		return true
+	}
+	_, err := strconv.ParseUint(n, 10, 64)
+	return err == nil
+}
+
+// loneSurrogate says whether a text has half of a character, such as \ud800,
+// which JSON allows and the server does not take. The text is valid JSON.
+func loneSurrogate(v []byte) bool {
+	unit := func(i int) (u uint64, ok bool) { // of the escape at i
+		if i+6 > len(v) || v[i] != '\\' || v[i+1] != 'u' {
+			return 0, false
+		}
+		u, err := strconv.ParseUint(string(v[i+2:i+6]), 16, 16)
+		return u, err == nil && u >= 0xd800 && u < 0xe000
+	}
+	for i := 0; i < len(v); i++ {
+		if v[i] != '\\' {
+			continue
+		}
+		if u, ok := unit(i); ok {
+			low, ok := unit(i + 6)
+			if u >= 0xdc00 || !ok || low < 0xdc00 {
+				return true
+			}
+			i += 10
+		}
+		i++ // what is escaped is no backslash that escapes
+	}
+	return false
 }
 
 // documentWalk looks for paths that are there twice. To the server a name with a
@@ -72,6 +151,10 @@ func (w *documentWalk) value(path string, paths map[string]bool, depth int) {
 		return
 	}
 	token, _ := w.in.Token()
+	if n, ok := token.(json.Number); ok && !storable(n.String()) {
+		w.wrong = "the object has a number that is out of range"
+		return
+	}
 	if token == json.Delim('{') {
 		w.object(path+".", paths, depth+1)
 		return

@@ -184,7 +184,9 @@ func parseIPv6(v []byte, binary bool) (out [16]byte, ok bool) {
 	return a.As16(), true
 }
 
-// fillEnum takes names, or numbers that have one.
+// fillEnum takes names, or numbers that have one. Under a null, which may become
+// the default, lies the type's own default, its first value: a number that has no
+// name would be stored, and spoil every query that reads it.
 func fillEnum(t Type, from record.Type) fill {
 	width := 1
 	if t.Name == "Enum16" {
@@ -199,7 +201,9 @@ func fillEnum(t Type, from record.Type) fill {
 		return func(l *leaf, buf []byte, src *record.Column, bad *Complaints) []byte {
 			for i := range src.Len {
 				v, ok := names[string(src.Bytes(i))]
-				if !ok && !src.Null(i) {
+				if src.Null(i) {
+					v = t.Enum[0].Value
+				} else if !ok {
 					bad.add(i, l.reason("the value is none of its names"))
 				}
 				buf = appendInteger(buf, uint64(v), width)
@@ -213,7 +217,9 @@ func fillEnum(t Type, from record.Type) fill {
 		}
 		return func(l *leaf, buf []byte, src *record.Column, bad *Complaints) []byte {
 			for i, v := range src.Ints {
-				if !numbers[v] && !src.Null(i) {
+				if src.Null(i) {
+					v = int64(t.Enum[0].Value)
+				} else if !numbers[v] {
 					bad.add(i, l.reason("the value is none of its numbers"))
 				}
 				buf = appendInteger(buf, uint64(v), width)
