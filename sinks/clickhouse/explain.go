@@ -15,42 +15,50 @@ import (
 
 // The errors of a server that are told apart.
 const (
-	codeUnknownTable   = 60
-	codeUnknownType    = 50
-	codeTimeout        = 159
-	codeTooManyParts   = 252
-	codeConstraint     = 469
-	codeMemory         = 241
-	codeTableReadOnly  = 242
-	codeNoSpace        = 243
-	codeQuota          = 201
-	codeAccessDenied   = 497
-	codeWrongPassword  = 516
-	codeTooManyAtOnce  = 202
-	codeManyPartitions = 746
+	codeUnknownTable    = 60
+	codeUnknownType     = 50
+	codeTimeout         = 159
+	codeTooManyParts    = 252
+	codeConstraint      = 469
+	codeMemory          = 241
+	codeTableReadOnly   = 242
+	codeNoSpace         = 243
+	codeQuota           = 201
+	codeAccessDenied    = 497
+	codeWrongPassword   = 516
+	codeTooManyAtOnce   = 202
+	codeOverloaded      = 745
+	codeReadOnlyForGood = 774
+	codeKilled          = 777
+	codeNoMemory        = 778
 )
 
 // mend are the errors that people must mend. Their messages hold names only.
 func mend(code int32) bool {
 	switch code {
 	case codeUnknownTable, codeUnknownType, codeAccessDenied, codeWrongPassword, codeQuota,
-		8, 10, 16, 20, 36, 44, 46, 47, 53, 57, 62, 81, 82, 115, 192, 193, 194, 195, 291, 452, 164, 700:
+		8, 10, 16, 20, 36, 44, 46, 47, 53, 57, 62, 81, 82, 115, 192, 193, 194, 195, 291, 452, 164, 700, codeReadOnlyForGood:
 		return true
 	}
 	return false
 }
 
 // advice is what a person can do about an error that comes again.
-func advice(code int32) string {
+func advice(code int32, message string) string {
 	switch code {
 	case codeTooManyParts:
+		if strings.Contains(message, "max_partitions_per_insert_block") { // the same number for another matter
+			return "; a batch touches more partitions than the server allows: a coarser PARTITION BY, or settings: {max_partitions_per_insert_block: …}"
+		}
 		return "; merges do not keep up: write fewer and larger batches (batch.age, slots, a coarser PARTITION BY), and look at system.merges"
-	case codeManyPartitions:
-		return "; a batch touches more partitions than the server allows: a coarser PARTITION BY, or settings: {max_partitions_per_insert_block: …}"
-	case codeMemory:
+	case codeMemory, codeKilled, codeNoMemory:
 		return "; the server is out of memory: it is tried again; smaller batches (batch.rows, batch.bytes) need less"
 	case codeTableReadOnly:
 		return "; the table is read-only, as when it has lost its Keeper: it is tried again"
+	case codeReadOnlyForGood:
+		return "; the table is read-only until somebody changes that (table_readonly, or a disk that cannot be written)"
+	case codeOverloaded:
+		return "; the server has too much to do: it is tried again"
 	case codeNoSpace:
 		return "; the server's disk is full: it is tried again"
 	case codeQuota:
@@ -67,7 +75,7 @@ func advice(code int32) string {
 // values: it may be shown.
 func speaks(code int32) bool {
 	switch code {
-	case codeTooManyParts, codeManyPartitions, codeMemory, codeTableReadOnly, codeNoSpace, codeTooManyAtOnce, codeTimeout:
+	case codeTooManyParts, codeMemory, codeKilled, codeNoMemory, codeTableReadOnly, codeNoSpace, codeTooManyAtOnce, codeOverloaded, codeTimeout:
 		return true
 	}
 	return mend(code) && code != 62 && code != 53
@@ -125,7 +133,7 @@ func explainCode(code int32, message string) error {
 	if speaks(code) && message != "" {
 		text += ": " + firstSentence(message)
 	}
-	err := errors.New(text + advice(code))
+	err := errors.New(text + advice(code, message))
 	if mend(code) {
 		return sink.Permanent(err)
 	}

@@ -36,7 +36,7 @@ func (w *writer) outcome(ctx context.Context, c record.Cut, err error) error {
 // view's own table may refuse what the table itself has taken.
 func (w *writer) nothingWritten(ctx context.Context, code int32) bool {
 	switch code {
-	case codeConstraint, codeManyPartitions, codeTooManyParts:
+	case codeConstraint, codeTooManyParts:
 	default:
 		return false
 	}

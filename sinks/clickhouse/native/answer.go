@@ -24,6 +24,14 @@ func (e *Exception) Error() string {
 
 // CodeName is the name of a server's error.
 func CodeName(code int32) string {
+	switch code { // newer than ch-go's list
+	case 774:
+		return "TABLE_IS_PERMANENTLY_READ_ONLY"
+	case 777:
+		return "MEMORY_RESERVATION_KILLED"
+	case 778:
+		return "MEMORY_RESERVATION_FAILED"
+	}
 	if e := proto.Error(code); e.IsAError() {
 		return strings.TrimPrefix(e.String(), "Err")
 	}
