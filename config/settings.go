@@ -18,7 +18,7 @@ type settings struct {
 	MaxBad      *Share         `yaml:"max_bad"`
 	OnGap       *OnGap         `yaml:"on_gap"`
 	OnReset     *OnReset       `yaml:"on_topic_reset"`
-	OnNewField  *notReady      `yaml:"on_new_field"`
+	OnNewField  *ofTable       `yaml:"on_new_field"`
 	Timeout     *time.Duration `yaml:"timeout"`
 }
 

@@ -31,12 +31,13 @@ type rawStream struct {
 	Defaults    settings    `yaml:"defaults"`
 }
 
-// notReady is an option of the design that this release lacks: it is refused,
-// since ignoring it would break a promise.
-type notReady struct{}
+// ofTable is on_new_field where it is looked for first: beside what all types of
+// sink have. Only sinks of tables that can grow have it, among their own options,
+// and so no default for all can be said.
+type ofTable struct{}
 
-func (*notReady) decode(d *decoder, n *yaml.Node, path string) {
-	d.fail(n, path, "this option is not available yet", "leave it out")
+func (*ofTable) decode(d *decoder, n *yaml.Node, path string) {
+	d.fail(n, path, "this is an option of the sink's type", "write it below the type, such as clickhouse: {on_new_field: ignore}; others do not have it")
 }
 
 // declared keeps the order of types:.

@@ -23,6 +23,8 @@ type clickHouse struct {
 	mu    sync.Mutex
 	seen  map[string]traces    // by topic: what the table has of this sink
 	first map[string]time.Time // by token: when this process first repeated a batch that needs looking for
+	uuid  string               // of the table
+	since time.Time            // when it was first seen that the table is another one; zero: never
 }
 
 // open connects, makes the table if it is to, and checks that it fits and can
@@ -47,6 +49,7 @@ func open(ctx context.Context, c sink.Config) (sink.Sink, error) {
 		if err != nil {
 			return err
 		}
+		s.note(t)
 		_, err = s.check(t)
 		return err
 	})
@@ -61,6 +64,9 @@ func (s *clickHouse) check(t *table) (*block, error) {
 	b, err := s.bind(t)
 	if s.exact {
 		err = errors.Join(err, t.promise(len(s.dialer.addresses)))
+		if b != nil {
+			err = errors.Join(err, t.steady(b))
+		}
 	}
 	return b, err
 }
@@ -80,6 +86,7 @@ func (s *clickHouse) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink
 		if t == nil {
 			return sink.Permanent(fmt.Errorf("table %s is not there any more", s.options.Table))
 		}
+		s.note(t)
 		w.table = t
 		if w.block, err = s.check(t); err != nil {
 			return err
@@ -91,6 +98,25 @@ func (s *clickHouse) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink
 		return nil, sink.Found{}, err
 	}
 	return w, found, nil
+}
+
+// note remembers which table has the name: one that was exchanged for it knows
+// nothing of its tokens.
+func (s *clickHouse) note(t *table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uuid != "" && s.uuid != t.uuid {
+		s.since = time.Now()
+		clear(s.seen)
+	}
+	s.uuid = t.uuid
+}
+
+// swappedWithin says whether that was seen within a time.
+func (s *clickHouse) swappedWithin(age time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.since.IsZero() && time.Since(s.since) < age
 }
 
 // Close has nothing to free: writers own their connections.

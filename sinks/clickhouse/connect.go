@@ -136,7 +136,10 @@ func (c *cord) pull() {
 
 // options are those of clickhouse-go for one address.
 func (d *dialer) options(i int, wire *cord) *clickhouse.Options {
-	settings := clickhouse.Settings{}
+	// An answer that a profile of the user cuts short would be taken for rows that
+	// are not there.
+	settings := clickhouse.Settings{"limit": "0", "offset": "0", "result_overflow_mode": "throw", "read_overflow_mode": "throw",
+		"group_by_overflow_mode": "throw", "timeout_overflow_mode": "throw", "skip_unavailable_shards": "0"}
 	for k, v := range d.c.Settings {
 		settings[k] = v
 	}

@@ -68,6 +68,9 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 // doubt says why the table, or one that is filled from it, may have forgotten a
 // token of that age, "" if none has.
 func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (string, error) {
+	if w.sink.swappedWithin(age) {
+		return w.table.path() + " is another table than it was then", nil
+	}
 	for _, t := range append([]*table{w.table}, w.table.filled...) {
 		if text, err := t.doubt(ctx, q, age); text != "" || err != nil {
 			return text, err
@@ -89,7 +92,7 @@ func (t *table) doubt(ctx context.Context, q *session, age time.Duration) (strin
 	if t.seconds > 0 && age > time.Duration(t.seconds)*time.Second/2 {
 		return fmt.Sprintf("%s forgets after %d seconds", t.path(), t.seconds), nil
 	}
-	inserted, err := t.inserted(ctx, q, age)
+	inserted, older, err := t.inserted(ctx, q, age)
 	if err != nil {
 		return "", fmt.Errorf("count the parts of %s: %w", t.path(), err)
 	}
@@ -98,22 +101,31 @@ func (t *table) doubt(ctx context.Context, q *session, age time.Duration) (strin
 	if inserted < 0 || inserted > int64(t.window)*9/10 {
 		return fmt.Sprintf("up to %d parts were inserted into %s since, which remembers the last %d", max(inserted, 0), t.path(), t.window), nil
 	}
+	if !older && time.Since(t.changed) < age+time.Second {
+		return t.path() + " may have been created since, as when it was exchanged for another: no part of it is older", nil
+	}
 	return "", nil
 }
 
-// inserted is how many parts came into the table within a time, at most. Parts
-// are numbered as they are inserted, and a part that results of others keeps the
-// highest of their numbers; so the difference between now and the newest part
-// that is older tells.
-func (t *table) inserted(ctx context.Context, q *session, within time.Duration) (n int64, err error) {
-	older := fmt.Sprintf("modification_time < now() - %d", int64((within+clockMargin)/time.Second)+1)
+// inserted is how many parts came into the table within a time, at most, and
+// whether it has older ones. Parts are numbered as they are inserted, and a part
+// that results of others keeps the highest of their numbers; so the difference
+// between now and the newest part that is older tells.
+func (t *table) inserted(ctx context.Context, q *session, within time.Duration) (n int64, older bool, err error) {
+	before := fmt.Sprintf("modification_time < now() - %d", int64((within+clockMargin)/time.Second)+1)
 	from := " FROM system.parts WHERE database = " + literal(t.database) + " AND table = " + literal(t.name)
-	query := "SELECT toInt64(max(max_block_number)) - toInt64(maxIf(max_block_number, " + older + "))" + from
+	query := "SELECT toInt64(max(max_block_number)) - toInt64(maxIf(max_block_number, " + before + ")), countIf(" + before + ") > 0" + from
 	if t.replicated() { // each partition counts by itself
-		query = "SELECT toInt64(sum(n)) FROM (SELECT toInt64(max(max_block_number)) + 1 - toInt64(maxIf(max_block_number + 1, " + older + ")) AS n" + from + " GROUP BY partition_id)"
+		query = "SELECT toInt64(sum(n)), max(o) > 0 FROM (SELECT toInt64(max(max_block_number)) + 1 - toInt64(maxIf(max_block_number + 1, " + before + ")) AS n, countIf(" + before + ") AS o" +
+			from + " GROUP BY partition_id)"
 	}
-	err = q.rows(ctx, query, func(scan func(...any) error) error { return scan(&n) })
-	return n, err
+	err = q.rows(ctx, query, func(scan func(...any) error) error {
+		var some uint8
+		err := scan(&n, &some)
+		older = some != 0
+		return err
+	})
+	return n, older, err
 }
 
 // waitForOthers lets the time pass in which an attempt that began before may

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
@@ -17,6 +18,8 @@ type table struct {
 	engine         string
 	full           string // the engine with its clauses and settings
 	partitioned    bool
+	uuid           string
+	changed        time.Time // when it was made or altered last, by our clock
 	columns        []tableColumn
 	window         int // parts whose tokens are remembered
 	seconds        int // how long they are, after the newest; 0: for ever
@@ -32,7 +35,9 @@ type tableColumn struct {
 	typ      native.Type
 	typErr   error  // of a type that is not understood
 	text     string // of the type
-	defaults string
+	defaults string // the kind of its default
+	expr     string // the default
+	parts    bool   // the partition key reads it
 }
 
 // The families of engines.
@@ -78,10 +83,10 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 	if err != nil || !found {
 		return nil, err
 	}
-	err = q.rows(ctx, "SELECT name, type, default_kind FROM system.columns WHERE database = "+literal(t.database)+" AND table = "+literal(name)+" ORDER BY position",
+	err = q.rows(ctx, "SELECT name, type, default_kind, default_expression, is_in_partition_key = 1 FROM system.columns WHERE database = "+literal(t.database)+" AND table = "+literal(name)+" ORDER BY position",
 		func(scan func(...any) error) error {
 			var c tableColumn
-			if err := scan(&c.name, &c.text, &c.defaults); err != nil {
+			if err := scan(&c.name, &c.text, &c.defaults, &c.expr, &c.parts); err != nil {
 				return err
 			}
 			c.typ, c.typErr = native.ParseType(c.text)
@@ -102,12 +107,14 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 
 // readHead reads all but the columns; false if there is no such table.
 func (t *table) readHead(ctx context.Context, q *session) (found bool, err error) {
-	query := "SELECT engine, engine_full, partition_key != '', dependencies_database, dependencies_table FROM system.tables WHERE database = " +
+	query := "SELECT engine, engine_full, partition_key != '', toString(uuid), dateDiff('second', metadata_modification_time, now()), dependencies_database, dependencies_table FROM system.tables WHERE database = " +
 		literal(t.database) + " AND name = " + literal(t.name)
 	err = q.rows(ctx, query, func(scan func(...any) error) error {
 		found = true
 		var databases, names []string
-		err := scan(&t.engine, &t.full, &t.partitioned, &databases, &names)
+		var age int64
+		err := scan(&t.engine, &t.full, &t.partitioned, &t.uuid, &age, &databases, &names)
+		t.changed = time.Now().Add(-time.Duration(age) * time.Second)
 		for i := range min(len(databases), len(names)) {
 			t.views = append(t.views, viewName{databases[i], names[i]})
 		}

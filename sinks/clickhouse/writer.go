@@ -213,7 +213,10 @@ func ownSettings() []string {
 	return []string{"insert_deduplication_token", "insert_deduplicate", "deduplicate_insert", "async_insert", "wait_for_async_insert",
 		"max_execution_time", "timeout_overflow_mode", "receive_timeout", "deduplicate_blocks_in_dependent_materialized_views",
 		"distributed_foreground_insert", "insert_distributed_sync", "min_insert_block_size_rows", "min_insert_block_size_bytes",
-		"max_insert_block_size", "send_logs_level", "insert_distributed_one_random_shard"}
+		"max_insert_block_size", "max_insert_block_size_rows", "max_insert_block_size_bytes", "use_strict_insert_block_limits",
+		"send_logs_level", "insert_distributed_one_random_shard", "insert_deduplication_version", "materialized_views_ignore_errors",
+		"limit", "offset", "result_overflow_mode", "read_overflow_mode", "group_by_overflow_mode", "distinct_overflow_mode",
+		"skip_unavailable_shards", "use_query_cache", "additional_table_filters"}
 }
 
 // settings are those of an INSERT.
@@ -242,9 +245,11 @@ func (s *clickHouse) settings(token string, limit time.Duration) []native.Settin
 	set("receive_timeout", seconds, true)
 	set("distributed_foreground_insert", "1", false)
 	set("insert_distributed_sync", "1", false) // its name before 23.9
+	set("insert_distributed_one_random_shard", "0", false)
 	// A block is never put together with another, and never waits for one.
 	set("min_insert_block_size_rows", "0", true)
 	set("min_insert_block_size_bytes", "0", true)
+	set("use_strict_insert_block_limits", "0", false) // since 26.x it would split a block, each piece with a token of its own
 	set("send_logs_level", "none", false)
 	return all
 }
