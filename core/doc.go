@@ -32,18 +32,23 @@
 //   - event: one record of a stream, an envelope (id, time, type, server) and a payload.
 //   - stream: a source of events: topics, format, registry, consumer group.
 //   - sink: one YAML file: which events, which fields, which destination.
+//   - slot: a run of partitions of one topic that is always owned as a whole;
+//     one partition each unless the stream says otherwise (slots:).
 //   - connection: a named destination that sinks share. A sink at a connection
 //     is written sink@connection, and has progress of its own.
 //   - field: one column of a sink's rows.
 //   - batch: what is committed at once.
 //   - offset, partition: Kafka's.
 //   - position: the next offset that a sink has not settled.
+//   - incarnation: cluster id and topic id; a re-created topic has another one.
+//   - record (of the group): what the group has noted of a sink in a slot, its entry;
+//     the ledger, in the code.
+//   - mark: how far the destination itself says that a sink is.
 //   - dead letter: a record that a sink could not take, kept with the reason.
 //
-// The words of the code, which users never meet:
+// The words of the code. Users meet them in /status (lanes) and in the names of
+// two metrics (ledger), each explained there:
 //
-//   - slot: a run of partitions of one topic that is always owned as a whole;
-//     one partition each unless the stream says otherwise.
 //   - lane: the loop of one sink in one slot.
 //   - chunk: some thousand decoded records of one partition, in columns.
 //   - cut: the half-open offset ranges, one per partition of the slot, that one
@@ -54,7 +59,6 @@
 //   - token: what Stage returned; stored with the intent.
 //   - ledger: the durable record of positions and intents, in the metadata of
 //     the group's offset commits.
-//   - incarnation: cluster id and topic id; a re-created topic has another one.
 //   - membership, generation: Kafka's, of the consumer group.
 //
 // # Invariants

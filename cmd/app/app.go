@@ -186,7 +186,7 @@ func wrongFlag(k command, f *flag.FlagSet, err error) error {
 
 // overview lists the subcommands.
 func (c *call) overview(w io.Writer) {
-	fmt.Fprint(w, "Sluice carries enveloped events from Kafka into databases, exactly once in effect.\n\nUsage: sluice COMMAND [FLAGS]\n\n")
+	fmt.Fprint(w, "Sluice carries enveloped events from Kafka or files into databases, exactly once in effect.\n\nUsage: sluice COMMAND [FLAGS]\n\n")
 	var t table
 	for _, k := range commands() {
 		t.row("  "+k.name, k.summary)
@@ -197,7 +197,7 @@ func (c *call) overview(w io.Writer) {
 
 // usage explains a subcommand.
 func (k command) usage(w io.Writer, f *flag.FlagSet) {
-	fmt.Fprintf(w, "%s\n\nUsage: sluice %s\n\n%s\n", k.summary, strings.TrimSpace(k.name+" [FLAGS] "+k.args), strings.TrimSpace(k.help))
+	fmt.Fprintf(w, "%s\n\nUsage: sluice %s\n\n%s\n", k.summary, strings.TrimSpace(k.name+" [FLAGS] "+k.args), strings.Trim(k.help, "\n"))
 	var t table
 	f.VisitAll(func(o *flag.Flag) {
 		name := "  --" + o.Name
@@ -205,6 +205,9 @@ func (k command) usage(w io.Writer, f *flag.FlagSet) {
 			name = "  -" + o.Name
 		}
 		kind, text := flag.UnquoteUsage(o)
+		if o.DefValue != "" && o.DefValue != "false" && !strings.Contains(text, "default") {
+			text += " (default: " + o.DefValue + ")"
+		}
 		t.row(strings.TrimRight(name+" "+kind, " "), text)
 	})
 	if len(t.rows) > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -251,4 +252,13 @@ func TestCheckIsCancelled(t *testing.T) {
 	if code := app.Run(ctx, []string{"check", "--connect"}, strings.NewReader(""), &out, &err, sinks.All()); code != 1 {
 		t.Errorf("exit code %d\n%s%s", code, out.String(), err.String())
 	}
+}
+
+// check --connect says how many files a stream has, and which it cannot have.
+func TestCheckConnectFiles(t *testing.T) {
+	const yaml = "streams:\n  lines:\n    files: {paths: [%s], state: state}\n    format: json\n    types: {id: int}\n---\nsink: a\nfrom: lines\nfields: {id: id}\ndiscard:\n"
+	folder(t, map[string]string{"a.jsonl": "", "b.jsonl": "", "s.yaml": fmt.Sprintf(yaml, "'*.jsonl'")})
+	sluice(t, "check", "--connect").want(t, 0, "ok: stream lines: 2 files now\n", "")
+	folder(t, map[string]string{"a.jsonl": "", "s.yaml": fmt.Sprintf(yaml, "a.jsonl, b.jsonl, none/*")})
+	sluice(t, "check", "--connect").want(t, 1, "failed: stream lines: 1 file now: stat b.jsonl: no such file or directory", "")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/source"
@@ -77,11 +78,13 @@ func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
 	return events, nil
 }
 
-// topics asks the brokers of each stream for its topics.
+// topics asks the brokers of each stream for its topics, and looks for its files.
 func (k *checker) topics(ctx context.Context) {
 	for i := range k.config.Streams {
 		s := &k.config.Streams[i]
 		if s.Files != nil {
+			files, err := folder.Match(s.Files.Paths)
+			k.answered(fmt.Sprintf("stream %s: %s now", s.Name, count(files, "file")), err)
 			continue
 		}
 		partitions, err := k.describeTopics(ctx, s)

@@ -236,7 +236,7 @@ func (k *checker) print(err error) error {
 	r := k.report(err)
 	k.config.Warnings.Write(k.stderr, "warning") //nolint:errcheck // nowhere to report it
 	var streams, sinks table
-	streams.row("STREAM", "FORMAT", "TOPICS", "GROUP", "SINKS")
+	streams.row("STREAM", "FORMAT", "READS", "GROUP", "SINKS")
 	for _, s := range r.Streams {
 		streams.row(s.Name, s.Format, strings.Join(s.Topics, " "), s.Group, strconv.Itoa(s.Sinks))
 	}

@@ -339,9 +339,9 @@ func (s *shown) progress(t peek.Totals) {
 func (s *shown) end(t peek.Totals) error {
 	err := s.flush()
 	if s.format == "table" {
-		text := fmt.Sprintf("%d rows", t.Rows)
+		text := count(int(t.Rows), "row")
 		if s.grouped {
-			text = fmt.Sprintf("groups of %d rows", t.Rows)
+			text = "groups of " + text
 		}
 		if t.Rejected > 0 {
 			text += fmt.Sprintf(", %d rejected", t.Rejected)

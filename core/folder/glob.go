@@ -50,6 +50,28 @@ func expand(patterns []string) (out []named, errs []pathError) {
 	return out, errs
 }
 
+// Match counts the files that paths and globs have now. It returns besides which
+// folders cannot be looked into, and which paths without a glob are no files.
+func Match(patterns []string) (files int, err error) {
+	all, failed := expand(patterns)
+	var errs []error
+	for _, f := range failed {
+		errs = append(errs, f.err)
+	}
+	for _, n := range all {
+		info, err := os.Stat(n.path)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case info.Mode().IsRegular():
+			files++
+		case !n.globbed:
+			errs = append(errs, fmt.Errorf("%s is no regular file", n.path))
+		}
+	}
+	return files, errors.Join(errs...)
+}
+
 func isGlob(p string) bool { return strings.ContainsAny(p, `*?[\`) }
 
 // glob lists what matches a pattern, in the order of names.

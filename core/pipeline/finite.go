@@ -12,12 +12,14 @@ import (
 // lookForEnd is how often a stream that can end is asked whether it has.
 const lookForEnd = 50 * time.Millisecond
 
-// joining is what is said before there is anything to carry.
-func (p *pipeline) joining() string {
+// sayJoining is said before there is anything to carry: a group may wait for a
+// killed member's session to end.
+func (p *pipeline) sayJoining() {
 	if p.o.Files != nil {
-		return "looking for files"
+		p.o.Log.Info("looking for files")
+		return
 	}
-	return "joining the group"
+	p.o.Log.Info("joining the group", "group", p.o.Group)
 }
 
 // ending ticks where the stream can end.

@@ -49,6 +49,9 @@ type KafkaError struct {
 }
 
 func (e *KafkaError) Error() string {
+	if e.Code == codeUnknownTopicOrPartition && e.Request == "Metadata" {
+		return fmt.Sprintf("kafka: topic %s does not exist (error %d)", e.Object, e.Code)
+	}
 	return fmt.Sprintf("kafka: %s %s: %s (error %d)", e.Request, e.Object, codeName(e.Code), e.Code)
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/integration/stack"
@@ -57,6 +59,17 @@ func TestReadme(t *testing.T) {
 	loaded, err := config.Load(paths, []sink.Spec{clickhouse.Spec()}, func(name string) (string, bool) { return "a password", name == "CH_PASSWORD" })
 	if err != nil {
 		t.Fatal(err)
+	}
+	o, err := loaded.Streams[0].Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := decode.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loaded.Compile(map[string]plan.Events{loaded.Streams[0].Name: events}); err != nil {
+		t.Errorf("sluice check: %v", err) // the types of JSON have to be said
 	}
 	r := newRig(t, c, field("event_id", record.String), field("time", record.Timestamp), field("campaign_id", record.Int),
 		record.Field{Name: "cost", Type: record.Type{Kind: record.Decimal, Precision: 18, Scale: 6}, Nullable: true})
