@@ -55,7 +55,9 @@ func (f *Fetcher) Close() {
 	f.cancel()
 	f.mu.Lock()
 	for _, q := range f.queues {
+		q.mu.Lock() // a worker that has not seen the end yet waits by now, and is woken
 		q.change.Broadcast()
+		q.mu.Unlock()
 	}
 	f.mu.Unlock()
 	f.workers.Wait()
@@ -329,7 +331,7 @@ func (q *queue) serve(asks []*Ask) {
 	f.memory.Charge(whole.bytes - f.bytes)
 	defer whole.release()
 	if err != nil {
-		q.fail(asks, err)
+		q.fail(append(asks, q.waiting()...), err)
 		return
 	}
 	res := r.(*kmsg.FetchResponse)
@@ -338,6 +340,16 @@ func (q *queue) serve(asks []*Ask) {
 		return
 	}
 	q.deliver(asks, res, whole)
+}
+
+// waiting takes all that waits to be asked, at a broker that has not answered: each would wait in vain for its own turn, one after the other,
+// while the partitions have another leader.
+func (q *queue) waiting() []*Ask {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	asks := append(q.hot, q.cold...)
+	q.hot, q.cold = nil, nil
+	return asks
 }
 
 func (q *queue) fail(asks []*Ask, err error) {

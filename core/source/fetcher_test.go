@@ -228,3 +228,74 @@ func TestFetcherAsksForAPartitionOnceInARequest(t *testing.T) {
 		t.Errorf("%d partitions were twice in one request", n)
 	}
 }
+
+// A broker that has stopped to answer: those that wait behind the first requests learn of it with them, and look for another leader.
+func TestFetcherDoesNotQueueAtABrokerThatHangs(t *testing.T) {
+	const partitions = 200
+	k, _, _ := fetchCluster(t, partitions, 1, 10)
+	c, err := source.Open(source.Options{Brokers: k.ListenAddrs(), RequestTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := c.Describe(ctx, "events"); err != nil {
+		t.Fatal(err)
+	}
+	k.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		k.SleepControl(func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Second):
+			}
+		})
+		return nil, nil, false
+	})
+	f := source.NewFetcher(c, &ledgerOfBytes{}, 1<<20)
+	defer f.Close()
+	var asks []*source.Ask
+	began := time.Now()
+	for p := range int32(partitions) {
+		asks = append(asks, f.Ask(source.FetchRequest{Topic: "events", Partition: p, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}, true))
+	}
+	for _, a := range asks {
+		if _, err := a.Wait(ctx); err == nil {
+			t.Fatal("an answer from a broker that hangs")
+		}
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("the last one knew after %s that the broker does not answer within 1 s", took)
+	}
+}
+
+// Close comes at any moment, also when a worker is about to wait for more.
+func TestFetcherCloses(t *testing.T) {
+	_, _, c := fetchCluster(t, 1, 1, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := c.Describe(ctx, "events"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		f := source.NewFetcher(c, &ledgerOfBytes{}, 1<<20)
+		got, err := f.Ask(source.FetchRequest{Topic: "events", MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}, true).Wait(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Release()
+		closed := make(chan struct{})
+		go func() {
+			for began := time.Now(); time.Since(began) < time.Duration(i%100)*time.Microsecond/2; {
+			}
+			f.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("Close does not end")
+		}
+	}
+}
