@@ -2,8 +2,6 @@ package clickhouse
 
 import (
 	"fmt"
-
-	"github.com/sluicekit/sluice/core/sink"
 )
 
 const (
@@ -20,21 +18,20 @@ const (
 // promise checks whether a table can take each batch once. What it says is for
 // the person who has made the table.
 func (t *table) promise(addresses int) error {
-	refuse := func(format string, args ...any) error {
-		return sink.Permanent(fmt.Errorf("table %s cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
-			t.path(), fmt.Errorf(format, args...)))
-	}
 	switch {
 	case t.distributed():
-		return nil // its shards are not to be seen from here
+		if text := t.promiseOfShards(); text != "" {
+			return t.refuse("%s", text)
+		}
+		return nil
 	case !t.mergeTree():
-		return refuse("its engine %s does not remember what was inserted; use one of the MergeTree family", t.engine)
+		return t.refuse("its engine %s does not remember what was inserted; use one of the MergeTree family", t.engine)
 	case addresses > 1 && !t.replicated():
-		return refuse("the connection has %d addresses, and a table of engine %s is another one on each of them; give one address, or use a replicated engine",
+		return t.refuse("the connection has %d addresses, and a table of engine %s is another one on each of them; give one address, or use a replicated engine",
 			addresses, t.engine)
 	}
 	if text := t.narrow(); text != "" {
-		return refuse("%s", text)
+		return t.refuse("%s", text)
 	}
 	return t.promiseOfViews()
 }

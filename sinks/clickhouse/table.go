@@ -24,10 +24,14 @@ type table struct {
 	window         int // parts whose tokens are remembered
 	seconds        int // how long they are, after the newest; 0: for ever
 
-	views   []viewName // on it
-	filled  []*table   // by these, and by those on what they fill
-	through viewName   // of one of filled: the view that fills it
-	unseen  []viewName // views, and tables that they fill, that the user may not see
+	views    []viewName // on it
+	filled   []*table   // by these, and by those on what they fill
+	through  viewName   // of one of filled: the view that fills it
+	shards   []*table   // of a Distributed one: those behind it
+	sharding string     // what its engine says of it
+	hidden   error      // why they are not to be seen
+
+	unseen []viewName // views, and tables that they fill, that the user may not see
 }
 
 type tableColumn struct {
@@ -50,6 +54,11 @@ func (t *table) distributed() bool { return t.engine == "Distributed" }
 // merging engines make rows of others, so that a row no longer says where it
 // comes from.
 func (t *table) merging() bool {
+	for _, s := range t.shards {
+		if s.merging() {
+			return true
+		}
+	}
 	for _, kind := range []string{"Replacing", "Summing", "Aggregating", "Collapsing", "Graphite", "Coalescing"} {
 		if strings.Contains(t.engine, kind) {
 			return true
@@ -100,6 +109,9 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 		return nil, sink.Permanent(fmt.Errorf("no column of %s is to be seen: the user needs SHOW COLUMNS on it, which INSERT and SELECT bring with them", t.path()))
 	}
 	if err := t.readWindow(ctx, q); err != nil {
+		return nil, err
+	}
+	if err := t.readShards(ctx, q); err != nil {
 		return nil, err
 	}
 	return t, t.readViews(ctx, q)

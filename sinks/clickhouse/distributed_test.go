@@ -1,0 +1,63 @@
+package clickhouse_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/integration/stack"
+)
+
+// TestDistributed: what a Distributed table promises is what the tables of its
+// shards can, if the same row goes to the same shard each time.
+func TestDistributed(t *testing.T) {
+	shard := servers.ClickHouse(t)
+	host, port, err := net.SplitHostPort(shard.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{
+		{Name: "blind", Password: "x", Grants: []string{"INSERT, SELECT ON *.*"}},
+		{Name: "seeing", Password: "x", Grants: []string{"INSERT, SELECT ON *.*", "REMOTE ON *.*"}}}, Config: strings.NewReplacer("HOST", host, "PORT", port).Replace(
+		"<remote_servers><c><shard><replica><host>HOST</host><port>PORT</port></replica></shard></c></remote_servers>")})
+	on := &rig{TB: t, server: shard, database: newDatabase(t, shard)}
+	const columns = "(n Int64, " + provenance + ") ENGINE = "
+	with := func(engine string) *rig {
+		r := newRig(t, c, field("n", record.Int))
+		r.exec("CREATE TABLE $.t " + columns + "Distributed('c', '" + on.database + "', " + engine + ")")
+		return r
+	}
+	on.exec("CREATE TABLE $.plain " + columns + "MergeTree ORDER BY n")
+	on.exec("CREATE TABLE $.good " + columns + "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	on.exec("CREATE TABLE $.log " + columns + "Log")
+
+	with("'plain', n").refused("its non_replicated_deduplication_window is 0", "ALTER TABLE `"+on.database+"`.`plain`")
+	with("'log', n").refused("of engine Log, which does not remember")
+	with("'missing', n").refused("of its shards")
+	r := with("'good', rand()")
+	r.refused("rand()")
+	r.config.Delivery = sink.AtLeastOnce
+	r.open()
+
+	r = with("'good', n")
+	s := r.open()
+	for range 2 {
+		r.mustWrite(r.claim(s), 0, []any{1}, []any{2})
+	}
+	r.want("SELECT count() FROM $.t", "2")
+
+	// Rows of an engine that merges them say nothing of where they come from,
+	// behind a Distributed table too.
+	on.exec("CREATE TABLE $.sums " + columns + "SummingMergeTree ORDER BY _sink SETTINGS non_replicated_deduplication_window = 1000")
+	sums := with("'sums', n")
+	if _, found, err := sums.open().Claim(t.Context(), claimed()); err != nil || found.State != sink.NoMark {
+		t.Errorf("found %+v, %v; want no mark", found, err)
+	}
+
+	r.conn.Username, r.conn.Password = "blind", sink.NewSecret("x")
+	r.refused("are not to be seen", "GRANT REMOTE")
+	r.conn.Username = "seeing"
+	r.open()
+}
