@@ -40,9 +40,9 @@ const (
 	holeColumns = "n Int64, pad String, _sink LowCardinality(String), _incarnation LowCardinality(String), _topic LowCardinality(String), _partition Int32, _offset Int64"
 )
 
-func newHoleRun(t *testing.T, s *gapServers, house *stack.ClickHouseServer) *holeRun {
+func newHoleRun(t *testing.T, name string, s *gapServers, house *stack.ClickHouseServer) *holeRun {
 	t.Helper()
-	h := &holeRun{house: house, gapRun: &gapRun{T: t, gapServers: s, name: gapName(t), dir: t.TempDir(), proxy: stack.ProxyTo(t, house.Addr(), stack.Raw)}}
+	h := &holeRun{house: house, gapRun: &gapRun{T: t, gapServers: s, name: name, dir: t.TempDir(), proxy: stack.ProxyTo(t, house.Addr(), stack.Raw)}}
 	for _, database := range []string{h.name, h.name + "_annex"} {
 		if err := house.CreateDatabase(gapLimit(t), database); err != nil {
 			t.Fatal(err)

@@ -40,7 +40,7 @@ func TestClickHouseHoles(t *testing.T) {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			t.Run(test.name, func(t *testing.T) { test.run(newHoleRun(t, s, house)) })
+			t.Run(test.name, func(t *testing.T) { test.run(newHoleRun(t, gapName(t), s, house)) })
 		})
 	}
 	all.Wait()

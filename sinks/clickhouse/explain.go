@@ -1,10 +1,12 @@
 package clickhouse
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -103,6 +105,10 @@ func explain(err error) error {
 	)
 	if errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &verify) {
 		return sink.Permanent(err)
+	}
+	var slow net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &slow) && slow.Timeout() {
+		return fmt.Errorf("the server did not answer in time: %w", err)
 	}
 	return err
 }
