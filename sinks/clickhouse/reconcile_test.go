@@ -1,7 +1,6 @@
 package clickhouse_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +40,8 @@ func TestForgottenHalf(t *testing.T) {
 		s := r.open()
 		r.mustWrite(r.claim(s), 0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})
 		r.exec("ALTER TABLE $.t DROP PARTITION " + missing)
-		for i := range 10 { // a hundred parts each
-			r.exec(fmt.Sprintf("INSERT INTO $.t (n, k) SETTINGS async_insert = 0 SELECT 100 + %d, number + 100 FROM numbers(100)", i))
-		}
+		r.exec("INSERT INTO $.t (n, k) SETTINGS async_insert = 0, max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1 " +
+			"SELECT 100 + number, 100 FROM numbers(1000)") // a part each
 		if err := repeat(r, s); err != nil {
 			t.Fatal(err)
 		}
