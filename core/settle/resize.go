@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
@@ -48,6 +49,7 @@ func (p *Plan) resizeTopic(t *Topic, slots int) error {
 		var entries []ledger.Entry
 		for _, whole := range sinks {
 			e := whole
+			e.Wrote = t.wrote(at, e.Sink)
 			e.Position = whole.Position[at.First : at.First+at.Partitions]
 			entries = append(entries, e)
 		}
@@ -89,7 +91,7 @@ func (v *View) settled(t *Topic) ([]ledger.Entry, error) {
 			if all[i].Plan != e.Plan {
 				all[i].Plan = [8]byte{}
 			}
-			all[i].Wrote, all[i].Renewed = all[i].Wrote || e.Wrote, all[i].Renewed || e.Renewed
+			all[i].Renewed = all[i].Renewed || e.Renewed
 			all[i].Position = append(all[i].Position, e.Position...)
 		}
 		for i := range all {
@@ -100,6 +102,15 @@ func (v *View) settled(t *Topic) ([]ledger.Entry, error) {
 		}
 	}
 	return all, nil
+}
+
+// wrote says whether a sink has written rows of a slot as it is to be: an Atomic
+// destination has no position of one that was idle, and that is no loss.
+func (t *Topic) wrote(at ledger.SlotLayout, id ledger.ID) bool {
+	return slices.ContainsFunc(t.Slots, func(s *Slot) bool {
+		e := s.Entry(id)
+		return e != nil && e.Wrote && s.At.First < at.First+at.Partitions && at.First < s.At.First+s.At.Partitions
+	})
 }
 
 func (v *View) isSettled(s *Slot, e *ledger.Entry, name string) error {

@@ -329,3 +329,27 @@ func TestResize(t *testing.T) {
 		t.Errorf("a damaged record: got %v", err)
 	}
 }
+
+// A slot of which a sink has written nothing must not look as if its rows were
+// gone, once it is laid out anew: a database has no position of it.
+func TestResizeKnowsWhereRowsAre(t *testing.T) {
+	s := newStore(6)
+	for p := range int32(6) {
+		e := s.entry("a@b", 10)
+		e.Wrote = p == 1
+		s.write(t, p, uint64(p), e)
+	}
+	k := settle.Sink{ID: "a@b", Delivery: sink.Atomic, Open: (&shelf{found: sink.Found{State: sink.Has}}).open}
+	p, err := read(t, options(s, 3, k)).Resize(t.Context(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, slot := range read(t, options(s, 3, k)).Slots() {
+		if got := slot.Entry(ledger.SinkID("a@b")).Wrote; got != (i == 0) {
+			t.Errorf("%s: wrote %v", slot.At.Slot, got)
+		}
+	}
+}
