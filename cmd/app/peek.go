@@ -26,7 +26,9 @@ What the sink cannot make a row of is shown with the reason. Nothing is written,
 no group is joined and no position moves.
 
 Rows come by time, and by offset within a partition. Without --from they are the
-last ones: --limit of each partition, and all of it where --where has to look for them.
+last --limit ones of all partitions that --where and the sink select, however far
+back these are. In files an offset is a byte of JSON lines (of what they unpack
+to), and a record of an Avro container.
 
   --from earliest | latest      an end of each partition
   --from 1200                   an offset (with --partition, mostly)
@@ -89,7 +91,7 @@ func (f *intsFlag) Set(text string) error {
 
 // run shows what was asked for.
 func (p *peekFlags) run(ctx context.Context, c *call) error {
-	begin, err := p.checked(c)
+	begin, tail, err := p.checked(c)
 	if err != nil {
 		return err
 	}
@@ -120,12 +122,12 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	}
 	totals, err := peek.Run(ctx, peek.Options{
 		Origin: from.Origin, Topics: topicsOf(stream), Partitions: p.partitions, Events: events, Plan: pl,
-		From: begin, Limit: p.limit, Follow: p.follow,
+		Tail: tail, From: begin, Limit: p.limit, Follow: p.follow,
 		Show: shown.record, Groups: shown.groups, Progress: shown.progress,
 		Warn: func(err error) { fmt.Fprintf(c.stderr, "sluice: %s\n", err) },
 	})
-	if e := shown.end(totals); err == nil {
-		err = e
+	if err == nil || totals != (peek.Totals{}) {
+		err = errors.Join(err, shown.end(totals))
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", stream.Name, err)
@@ -185,40 +187,39 @@ func openPeek(ctx context.Context, s *config.Stream) (_ looked, close func(), er
 
 // checked looks at the flags and the argument as far as they can be judged
 // without the configuration.
-func (p *peekFlags) checked(c *call) (peek.From, error) {
+func (p *peekFlags) checked(c *call) (from peek.From, tail int, err error) {
 	if p.asJSON {
 		p.format = "json"
 	}
 	if !slices.Contains([]string{"table", "json", "csv"}, p.format) {
-		return peek.From{}, usagef("peek: --format %s: say table, json or csv", p.format)
+		return from, 0, usagef("peek: --format %s: say table, json or csv", p.format)
 	}
 	if p.limit < 0 {
-		return peek.From{}, usagef("peek: --limit %d: a number of rows, or 0 for all", p.limit)
+		return from, 0, usagef("peek: --limit %d: a number of rows, or 0 for all", p.limit)
 	}
 	if len(c.args) > 1 || p.sink != "" && len(c.args) > 0 {
-		return peek.From{}, usagef("peek takes one stream, or --sink")
+		return from, 0, usagef("peek takes one stream, or --sink")
 	}
 	if p.sink != "" && p.fields != "" {
-		return peek.From{}, usagef("peek: --fields is for streams; a sink's fields are its own")
+		return from, 0, usagef("peek: --fields is for streams; a sink's fields are its own")
 	}
-	last := int64(p.limit)
+	last := p.limit
 	if p.follow && !p.limitIsGiven {
 		p.limit = 0
 	}
 	if p.from == "" {
 		switch {
-		case p.where == "" && last > 0:
-			return peek.From{Last: last}, nil
+		case last > 0 && !(p.follow && p.where != ""):
+			return from, last, nil
 		case p.follow:
-			return peek.From{Position: source.Latest}, nil
+			return peek.From{Position: source.Latest}, 0, nil
 		}
-		return peek.From{Position: source.Earliest}, nil
+		return peek.From{Position: source.Earliest}, 0, nil
 	}
-	from, err := parseFrom(p.from, time.Now())
-	if err != nil {
-		return peek.From{}, usagef("peek: --from %s: %s", p.from, err)
+	if from, err = parseFrom(p.from, time.Now()); err != nil {
+		return from, 0, usagef("peek: --from %s: %s", p.from, err)
 	}
-	return from, nil
+	return from, 0, nil
 }
 
 // parseFrom reads what --from takes.

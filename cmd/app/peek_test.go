@@ -114,9 +114,9 @@ func lines(t *testing.T, r result) []line {
 func TestPeekEvents(t *testing.T) {
 	s := newShop(t)
 	s.sell(0, 40)
-	// The last four of each partition, by time over both.
+	// The last four of both partitions, by time.
 	got := lines(t, sluice(t, "peek", "--limit", "4", "--json"))
-	if len(got) != 4 || got[0].Row["id"] != float64(32) || got[0].Offset != 16 || got[0].Partition != 0 || !got[0].Timestamp.Equal(first.Add(32*time.Second)) || got[1].Partition != 1 {
+	if len(got) != 4 || got[0].Row["id"] != float64(36) || got[0].Offset != 18 || got[0].Partition != 0 || !got[0].Timestamp.Equal(first.Add(36*time.Second)) || got[1].Partition != 1 {
 		t.Errorf("the last four: %+v", got)
 	}
 	all := lines(t, sluice(t, "peek", "shop", "--from", "earliest", "--limit", "0", "--json"))
@@ -145,10 +145,39 @@ func TestPeekEvents(t *testing.T) {
 	f(2, "24 26", "--from", "12", "--partition", "0", "--limit", "2")
 	f(3, "37 38 39", "--from", first.Add(37*time.Second).Format(time.RFC3339))
 	f(2, "38 39", "--from", "-1")
+	// The last ones that are selected, however far back; what is rejected is among them.
+	f(2, "6 7", "--where", "id < 8 and id >= 0 and type != \"\"", "--limit", "2")
+	f(3, "32 35 38", "--where", "type == \"order\" and id % 3 == 2", "--limit", "3")
+	f(8, "0 1 2 3 4 5 6 7", "--where", "id < 8", "--limit", "9")
 	f(1, "7", "--where", "id == 7")
 	f(0, "", "--from", "latest")
 	f(0, "", "--from", "1m")
 	f(2, "2 4", "--from", "1", "--partition", "0", "--where", "id < 5")
+}
+
+// The newest records are shown first of all to whoever asks for few, also where
+// another partition has had none for long.
+func TestPeekIdlePartition(t *testing.T) {
+	s := newShop(t)
+	s.sell(0, 8)
+	for range 3 { // partition 1 only
+		r := &kgo.Record{Topic: "shop", Partition: 1, Value: []byte(`{"id":100,"kind":"view","body":{}}`), Timestamp: first.Add(time.Hour)}
+		if err := s.client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range lines(t, sluice(t, "peek", "--limit", "3", "--json")) {
+		if l.Partition != 1 || l.Row["id"] != float64(100) {
+			t.Errorf("%+v", l)
+		}
+	}
+	// A sink that leaves most of them out.
+	if got := lines(t, sluice(t, "peek", "--sink", "big", "--limit", "1", "--json")); len(got) != 1 || got[0].Row["id"] != float64(7) {
+		t.Errorf("the last row of the sink: %+v", got)
+	}
+	if got := lines(t, sluice(t, "peek", "--sink", "sums", "--limit", "4", "--json")); len(got) != 2 {
+		t.Errorf("groups of the last four: %+v", got)
+	}
 }
 
 // What a sink would make of the events, and what it cannot.
@@ -277,6 +306,9 @@ func TestPeekFiles(t *testing.T) {
 	const all = "0:1 22:<nil>id: a JSON v 35:3 44:4 "
 	if got := ids("--from", "earliest"); got != all {
 		t.Errorf("before the stream has run: %q, want %q", got, all)
+	}
+	if got := ids("--limit", "2"); got != "35:3 44:4 " { // offsets are bytes: two of them are no record
+		t.Errorf("the last two: %q", got)
 	}
 	if got := ids("--from", "35", "--limit", "1"); got != "35:3 " {
 		t.Errorf("from an offset: %q", got)

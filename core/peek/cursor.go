@@ -29,6 +29,7 @@ type cursor struct {
 	end      int64 // where the partition ended when Run began
 	ended    bool  // nothing was there to be had when it was last asked
 	row, bad int   // next of each to show
+	whole    bool  // it began at the partition's beginning
 	warning  error // something odd that is to be told once
 
 	idle           time.Time // since when nothing came though the end is not reached
@@ -79,7 +80,7 @@ func (c *cursor) begin(ctx context.Context, from From) error {
 			return err
 		}
 	}
-	c.ended = c.next >= c.end
+	c.ended, c.whole = c.next >= c.end, c.next <= first
 	return nil
 }
 

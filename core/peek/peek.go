@@ -21,6 +21,7 @@ type Options struct {
 	Partitions []int32 // of each topic; none: all
 	Events     *decode.Stream
 	Plan       *plan.Plan
+	Tail       int // show the last so many of what is there, instead of beginning at From; 0: begin at From
 	From       From
 	Limit      int  // of rows and rejected records together (of records where the plan has an aggregate); 0: none
 	Follow     bool // do not end where the partitions end now
@@ -64,22 +65,31 @@ func Run(ctx context.Context, o Options) (Totals, error) {
 	if o.Plan.Grouped() {
 		l.grouper = o.Plan.NewGrouper()
 	}
-	if err := l.open(ctx); err != nil {
+	if o.Tail > 0 {
+		if err := l.lookBack(ctx); err != nil || !o.Follow || l.full() {
+			return l.totals, l.finish(ended(ctx, err))
+		}
+	} else if err := l.open(ctx, o.From); err != nil {
 		return Totals{}, ended(ctx, err)
 	}
+	return l.totals, l.finish(l.read(ctx))
+}
+
+// read shows what comes until all is shown or ctx ends, which is no error.
+func (l *look) read(ctx context.Context) error {
 	for {
 		if err := l.fetch(ctx); err != nil {
-			return l.totals, l.finish(ended(ctx, err))
+			return ended(ctx, err)
 		}
 		done, err := l.show()
 		if err != nil {
-			return l.totals, err
+			return err
 		}
-		if o.Progress != nil {
-			o.Progress(l.totals)
+		if l.o.Progress != nil {
+			l.o.Progress(l.totals)
 		}
 		if done || ctx.Err() != nil {
-			return l.totals, l.finish(nil)
+			return nil
 		}
 	}
 }
@@ -98,11 +108,12 @@ type look struct {
 	cursors []*cursor
 	grouper *plan.Grouper // nil without an aggregate
 	single  *record.Chunk // one row on its way into grouper
+	tail    *tail         // while looking back: where records go
 	totals  Totals
 }
 
 // open finds the partitions and where to begin in each.
-func (l *look) open(ctx context.Context) error {
+func (l *look) open(ctx context.Context, from From) error {
 	d, err := l.o.Origin.Describe(ctx, l.o.Topics...)
 	if err != nil {
 		return err
@@ -125,7 +136,7 @@ func (l *look) open(ctx context.Context) error {
 			l.cursors = append(l.cursors, c)
 		}
 	}
-	err = l.each(func(c *cursor) error { return c.begin(ctx, l.o.From) })
+	err = l.each(func(c *cursor) error { return c.begin(ctx, from) })
 	l.warn()
 	return err
 }
@@ -199,7 +210,7 @@ func (l *look) show() (done bool, err error) {
 			l.count()
 			return false, nil
 		}
-		if err := l.one(first); err != nil {
+		if err := l.give(first.take()); err != nil {
 			return false, err
 		}
 		if l.full() {
@@ -209,9 +220,12 @@ func (l *look) show() (done bool, err error) {
 	}
 }
 
-// one shows the next record of a cursor.
-func (l *look) one(c *cursor) error {
-	r := c.take()
+// give shows a record, or keeps it for later.
+func (l *look) give(r Record) error {
+	if l.tail != nil {
+		l.tail.add(r)
+		return nil
+	}
 	if r.Reason != "" {
 		l.totals.Rejected++
 		return l.o.Show(r)
@@ -228,14 +242,8 @@ func (l *look) group(r Record) error {
 	if l.single == nil {
 		l.single = record.NewChunk(r.Rows.Schema)
 	}
-	one := l.single
-	one.Reset()
-	one.Partition, one.First, one.Next = r.Partition, r.Offset, r.Offset+1
-	one.Offsets, one.Times = append(one.Offsets, r.Offset), append(one.Times, r.Rows.Times[r.Row])
-	for i := range one.Columns {
-		one.Columns[i].AppendFrom(&r.Rows.Columns[i], r.Row)
-	}
-	return l.grouper.Add(one)
+	copyRow(l.single, r)
+	return l.grouper.Add(l.single)
 }
 
 func (l *look) full() bool {
