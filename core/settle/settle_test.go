@@ -353,3 +353,29 @@ func TestResizeKnowsWhereRowsAre(t *testing.T) {
 		}
 	}
 }
+
+// A start that is said for some slots only leaves the others to begin as if they
+// were new, where nothing tells how far they are.
+func TestStartAtNamesTheSlotsThatAreLeftOut(t *testing.T) {
+	for state, harm := range map[sink.State]int{sink.Has: 1, sink.Empty: 0} {
+		k := settle.Sink{ID: "a@b", Delivery: sink.Replay, Start: "earliest", Open: (&shelf{found: sink.Found{State: state}}).open}
+		v := read(t, options(newStore(2), 0, k))
+		some, err := v.StartAt(t.Context(), "a@b", "events/0:earliest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := v.StartAt(t.Context(), "a@b", "earliest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := 0
+		for _, line := range append(some.Harm, all.Harm...) {
+			if strings.Contains(line, "events/1: a@b has no position") {
+				named++
+			}
+		}
+		if named != harm {
+			t.Errorf("state %d: got %q and %q", state, some.Harm, all.Harm)
+		}
+	}
+}

@@ -115,6 +115,7 @@ func (v *View) StartAt(ctx context.Context, name, at string) (*Plan, error) {
 			}
 		}
 		if named == 0 {
+			p.unnamed(s, k, id)
 			continue
 		}
 		if err := p.startAt(ctx, s, k, id, of); err != nil {
@@ -122,6 +123,16 @@ func (v *View) StartAt(ctx context.Context, name, at string) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// unnamed warns of a slot that a lost record has left without a position, where
+// the destination does not say how far it is either: once the group knows the sink
+// again in another slot, this one is taken for new.
+func (p *Plan) unnamed(s *Slot, k *Sink, id ledger.ID) {
+	f := s.Found[k.ID]
+	if k.Delivery == sink.Replay && s.Entry(id) == nil && f.Err == nil && f.State == sink.Has && !slices.ContainsFunc(f.High, known) {
+		p.harm("%s: %s has no position there, and the destination has data of it that does not say how far it is: it begins at %s; name this slot too", s.At.Slot, k.ID, k.Start)
+	}
 }
 
 // startAt decides for one slot.
