@@ -145,6 +145,10 @@ func TestForgottenWithoutProvenance(t *testing.T) {
 	if err == nil || !sink.IsPermanent(err) || !strings.Contains(err.Error(), "it cannot be known whether table") || !strings.Contains(err.Error(), "sluice settle") {
 		t.Errorf("got %v", err)
 	}
+	// By a clock that is behind that of the first owner the batch has no age.
+	if err := again(r, time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "the clocks differ") {
+		t.Errorf("of the future: got %v", err)
+	}
 }
 
 // TestRememberedBatch: as long as few parts were inserted since, the token alone

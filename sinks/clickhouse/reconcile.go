@@ -68,6 +68,9 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 // doubt says why the table, or one that is filled from it, may have forgotten a
 // token of that age, "" if none has.
 func (w *writer) doubt(ctx context.Context, q *session, age time.Duration) (string, error) {
+	if age < -clockMargin {
+		return "the clocks differ: that is in the future here", nil
+	}
 	if w.sink.swappedWithin(age) {
 		return w.table.path() + " is another table than it was then", nil
 	}
