@@ -109,3 +109,49 @@ func TestSettingsOfTheSink(t *testing.T) {
 		}
 	}
 }
+
+// TestForgottenKeys: groups are found again whatever the columns of their keys
+// make of them.
+func TestForgottenKeys(t *testing.T) {
+	for _, tc := range []struct {
+		column string
+		typ    record.Type
+		value  any
+	}{
+		{"UUID", texts, "61F0C404-5CB3-11E7-907B-A6006AD3DBA0"}, {"IPv6", texts, "2001:DB8::1"}, {"Nullable(IPv6)", texts, "1.2.3.4"}, {"FixedString(4)", texts, "ab"}, {"Enum8('a' = 1)", texts, "a"},
+		{"LowCardinality(Nullable(String))", texts, nil}, {"Float64", floats, 1e21}, {"Float32", floats, 0.1}, {"Nullable(Float64)", floats, -0.5}, {"Nullable(Float64)", floats, nil},
+		{"Decimal(18, 6)", cents, "-0.50"}, {"Int256", ints, -5}, {"UInt8", bools, true}, {"String", raw, []byte{0xff, 0}}, {"DateTime('Asia/Tokyo')", moments, at("2026-01-01 03:00:00")},
+		{"DateTime64(3)", moments, at("1950-01-01 05:00:00.5")}, {"Date", moments, at("2026-01-01 00:00:00")},
+	} {
+		t.Run(tc.column, func(t *testing.T) {
+			r := newRig(t, servers.ClickHouse(t), record.Field{Name: "k", Type: tc.typ, Merge: record.MergeKey, Nullable: true}, record.Field{Name: "amount", Type: ints, Merge: record.MergeAdd})
+			r.config.Keys, r.config.Timeout = []string{"k"}, 200*time.Millisecond
+			r.exec("CREATE TABLE $.t (k " + tc.column + ", amount Int64, _sink String, _incarnation String, _topic String, _cut String) ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100")
+			s := r.open()
+			c := cut(0, 9)
+			for try := range 20 {
+				w := r.claim(s)
+				groups := r.chunk(0, []any{tc.value, 1})
+				groups.Partition = -1
+				if _, err := w.Append(t.Context(), groups); err != nil {
+					t.Fatal(err)
+				}
+				err := r.commit(w, c)
+				if try > 0 && err == nil {
+					break
+				}
+				if err != nil && !strings.Contains(err.Error(), "under way") || try == 19 {
+					t.Fatal(err)
+				}
+				if try == 0 { // the table has forgotten it
+					r.exec("CREATE TABLE $.u AS $.t")
+					r.exec("INSERT INTO $.u SETTINGS async_insert = 0 SELECT * FROM $.t")
+					r.exec("EXCHANGE TABLES $.t AND $.u")
+					c.Since = time.Now().Add(-time.Hour)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			r.want("SELECT count(), sum(amount) FROM $.t", "1\t1")
+		})
+	}
+}

@@ -217,6 +217,10 @@ func (s *clickHouse) bindProvenance(t *table, b *block, filled map[string]bool) 
 	}
 	var errs []error
 	for _, p := range want {
+		if filled[p.name] {
+			errs = append(errs, fmt.Errorf("field %s has the name of a provenance column; give either another name, see provenance.%s", p.name, p.of))
+			continue
+		}
 		if err := b.bindOne(t.column(p.name), p); err != nil {
 			errs = append(errs, err)
 		}

@@ -27,7 +27,7 @@ func (s *clickHouse) create(ctx context.Context, q *session, database string) er
 	if t.mergeTree() {
 		order := s.options.OrderBy
 		if len(order) == 0 {
-			order = s.config.Keys
+			order = s.sortable()
 		}
 		fmt.Fprintf(&b, "ORDER BY (%s)\n", strings.Join(order, ", "))
 	}
@@ -45,6 +45,17 @@ func (s *clickHouse) create(ctx context.Context, q *session, database string) er
 		return fmt.Errorf("create table %s: %w", t.path(), explainStatement(err))
 	}
 	return nil
+}
+
+// sortable are the grouping columns that a table can be ordered by: the server
+// takes none that may be null.
+func (s *clickHouse) sortable() (quoted []string) {
+	for _, key := range s.config.Keys {
+		if i := s.config.Schema.Index(key); i >= 0 && !s.config.Schema.Fields[i].Nullable {
+			quoted = append(quoted, quote(key))
+		}
+	}
+	return quoted
 }
 
 // engineName is the engine of the options without its arguments.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -216,7 +218,7 @@ func (w *writer) dropGroups(ctx context.Context, q *session, token string) error
 			return err
 		}
 		found++
-		there[strings.Join(texts, "\x00")] = true
+		there[fmt.Sprintf("%q", texts)] = true
 		return nil
 	})
 	if err != nil || found == 0 {
@@ -241,15 +243,18 @@ func (w *writer) dropGroups(ctx context.Context, q *session, token string) error
 func (w *writer) keyTexts() (of func(rows *record.Chunk, row int) string, columns []string) {
 	schema := w.sink.config.Schema
 	var at []int
+	var types []string // of the columns
 	for _, name := range w.sink.config.Keys {
 		i := schema.Index(name)
-		at = append(at, i)
+		at, types = append(at, i), append(types, w.table.baseType(name))
 		text := "toString(" + quote(name) + ")"
 		switch schema.Fields[i].Type.Kind {
 		case record.Bool:
 			text = "toString(CAST(" + quote(name) + " AS Nullable(UInt8)))"
 		case record.Int, record.Uint:
 			text = "toString(CAST(" + quote(name) + " AS Nullable(Int128)))"
+		case record.Float: // its bits, since the server writes a float as text in another way
+			text = "toString(reinterpretAsUInt64(assumeNotNull(toFloat64(" + quote(name) + "))))"
 		case record.Timestamp:
 			text = "toString(toUnixTimestamp64Micro(CAST(" + quote(name) + " AS Nullable(DateTime64(6, 'UTC')))))"
 		case record.Decimal:
@@ -262,14 +267,27 @@ func (w *writer) keyTexts() (of func(rows *record.Chunk, row int) string, column
 	return func(rows *record.Chunk, row int) string {
 		texts := make([]string, len(at))
 		for k, i := range at {
-			texts[k] = keyText(&rows.Columns[i], row)
+			texts[k] = keyText(&rows.Columns[i], row, types[k])
 		}
-		return strings.Join(texts, "\x00")
+		return fmt.Sprintf("%q", texts) // a value may hold any separator
 	}, columns
 }
 
-// keyText is a value as keyTexts has the server write it.
-func keyText(c *record.Column, row int) string {
+// baseType is the name of a column's type without Nullable and LowCardinality.
+func (t *table) baseType(column string) string {
+	c := t.column(column)
+	if c == nil {
+		return ""
+	}
+	of, _ := c.typ.Nullable()
+	if of.Name == "LowCardinality" {
+		of = of.Args[0]
+	}
+	return of.Name
+}
+
+// keyText is a value as keyTexts has the server write it, of a column of some type.
+func keyText(c *record.Column, row int, typ string) string {
 	if c.Null(row) {
 		return "n"
 	}
@@ -284,7 +302,11 @@ func keyText(c *record.Column, row int) string {
 	case record.Uint:
 		return fmt.Sprintf("v%d", c.Uints[row])
 	case record.Float:
-		return fmt.Sprintf("v%v", c.Floats[row])
+		f := c.Floats[row]
+		if typ == "Float32" {
+			f = float64(float32(f))
+		}
+		return fmt.Sprintf("v%d", math.Float64bits(f))
 	case record.Decimal:
 		text := c.Decimals[row].String(int(c.Type.Scale))
 		if strings.Contains(text, ".") {
@@ -294,5 +316,14 @@ func keyText(c *record.Column, row int) string {
 	case record.Bytes:
 		return fmt.Sprintf("v%X", c.Bytes(row))
 	}
-	return "v" + string(c.Bytes(row))
+	v := string(c.Bytes(row))
+	switch typ {
+	case "UUID":
+		v = strings.ToLower(v)
+	case "IPv6":
+		if a, err := netip.ParseAddr(v); err == nil {
+			v = netip.AddrFrom16(a.As16()).String()
+		}
+	}
+	return "v" + v
 }
