@@ -123,11 +123,25 @@ func explainStatement(err error) error {
 	return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
 }
 
+// ofValue says whether an error comes of a value, which the sink has laid out as
+// its column wants it: so some expression of the table has made something of it.
+func ofValue(code int32) bool {
+	switch code {
+	case 6, 26, 27, 36, 38, 41, 53, 69, 70, 72, 117, 130, 131, 153, 190, 321, 349, 376, 395, 407, 427, 441, 675, 676, 691:
+		return true
+	}
+	return false
+}
+
 // explainRows is explain for an error that came after rows were sent. What a
 // default, a constraint or a view made of a value may stand in any message but
 // those of the server's own limits.
 func explainRows(err error) error {
 	var e *native.Exception
+	if errors.As(err, &e) && ofValue(e.Code) {
+		return fmt.Errorf("clickhouse error %d (%s); a default, a constraint or a materialized view of the table fails for a value of the batch, and the server does not say of which row: "+
+			"let the expression take such values (toUInt8OrNull instead of toUInt8, say), or leave these events out with where", e.Code, native.CodeName(e.Code))
+	}
 	if !errors.As(err, &e) || !mend(e.Code) || e.Code == codeUnknownTable || e.Code == codeAccessDenied || e.Code == codeQuota {
 		return explain(err)
 	}
