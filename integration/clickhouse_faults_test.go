@@ -17,7 +17,7 @@ func TestClickHouseFaults(t *testing.T) {
 		Events: 200_000, PerSecond: 2000, Evidence: 1, Limit: 9 * time.Minute,
 		Faults: harness.Faults{
 			Kills: 5, Servers: 5, LateCommits: 2, LateLedger: 1, Terms: 1, Rests: 2, Severs: 1,
-			LedgerStops: 1, BlockStops: 3, BeatStops: 1, LedgerCuts: 1, CommitCuts: 12,
+			LedgerStops: 1, BlockStops: 3, ForgetStops: 1, BeatStops: 1, LedgerCuts: 1, CommitCuts: 12,
 		},
 	})
 }
@@ -32,10 +32,10 @@ func runClickHouseFaults(t *testing.T, o harness.Options) harness.Report {
 	t.Logf("faults: %v", r.Faults)
 	t.Logf("evidence: %+v", r.Evidence)
 	kills := r.Faults["kill"] + r.Faults["database kill"] + r.Faults["kill with block under way"] + r.Faults["kill with ledger write under way"]
-	late := r.Faults["stop with block held"] + r.Faults["stop with INSERT open"]
+	late := r.Faults["stop with block held"] + r.Faults["stop with block held until forgotten"] + r.Faults["stop with INSERT open"]
 	t.Logf("%d times kill -9, %d answers to blocks cut, %d late writes of a paused owner", kills, r.Faults["lost answer to block"], late)
 	f := o.Faults
-	if kills < f.Kills+f.Servers || r.Faults["lost answer to block"] < f.CommitCuts || late < f.BlockStops || r.Events < o.Events || r.Aborted*10 < r.Events {
+	if kills < f.Kills+f.Servers || r.Faults["lost answer to block"] < f.CommitCuts || late < f.BlockStops+f.ForgetStops || r.Events < o.Events || r.Aborted*10 < r.Events {
 		t.Error("fewer than were asked for")
 	}
 	return r

@@ -23,6 +23,7 @@ type blocks struct {
 // insert is the newest INSERT of a connection.
 type insert struct {
 	opened time.Time
+	query  []byte // its beginning
 	phase  phase
 	tail   []byte // of what was sent of it so far
 }
@@ -36,14 +37,22 @@ var (
 	lastBlock = append(bytes.Clone(blockHead), 0, 0)
 )
 
+// mark notes what a request is.
+func (s *blocks) mark(r *request) {
+	r.phase = s.see(r.conn, r.b)
+	if i := s.conns[r.conn]; i != nil {
+		r.query = i.query
+	}
+}
+
 // see takes the next piece of a connection.
 func (s *blocks) see(conn int, b []byte) (p phase) {
 	if s.conns == nil {
 		s.conns = map[int]*insert{}
 	}
 	i := s.conns[conn]
-	if bytes.Contains(b, insertInto) && (i == nil || i.phase != begins) {
-		s.conns[conn] = &insert{opened: time.Now(), phase: opens}
+	if at := bytes.Index(b, insertInto); at >= 0 && (i == nil || i.phase != begins) {
+		s.conns[conn] = &insert{opened: time.Now(), phase: opens, query: bytes.Clone(b[at:min(len(b), at+100)])}
 		return opens
 	}
 	if i == nil {
@@ -67,6 +76,11 @@ func (s *blocks) see(conn int, b []byte) (p phase) {
 // begun and ended match the ends of a block.
 func begun(r request) bool { return r.phase&begins != 0 }
 func ended(r request) bool { return r.phase&ends != 0 }
+
+// endedOf matches the end of a block for a table.
+func endedOf(table string) match {
+	return func(r request) bool { return ended(r) && bytes.Contains(r.query, []byte(table)) }
+}
 
 // waiting are the connections with an INSERT whose block has not begun, that was
 // opened before a moment, and not so long before that it is forgotten.

@@ -79,6 +79,7 @@ func newClickHouse(t testing.TB, tr *truth, partitions int) (*store, error) {
 		connection: `  ch: {clickhouse: {address: "%s", database: harness, username: ` + c.User() + `, timeout: 8s, compression: none}}`,
 		sinks:      clickHouseSinks, main: plainID, blocks: true, repeats: true,
 		commit: ended, write: begun, called: "block",
+		forgetful: forgetfulID, forget: 12 * time.Second, forgets: endedOf("`forgetful`"),
 		needs: func(e Evidence) []need {
 			return []need{{"inserted blocks that the server had already", e.Deduplicated}, {"inserts refused since their time was over", e.Expired},
 				{"batches looked for in a table that may have forgotten them", e.Completed}}

@@ -63,6 +63,7 @@ func (d *director) script(f Faults) []step {
 	add(f.LedgerLate, "ledger write late", d.delayLedger)
 	add(f.Servers, "database kill", d.killServer)
 	add(f.BlockStops, "stop with block held", d.stopAtBlock)
+	add(f.ForgetStops, "stop with block held until forgotten", d.stopUntilForgotten)
 	add(f.BeatStops, "stop with INSERT open", d.stopAtBeat)
 	d.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
@@ -214,10 +215,14 @@ func (d *director) spring(ctx context.Context, g *gate, t *trap, what string) er
 
 // progress waits until every partition has got further in the database.
 func (d *director) progress(ctx context.Context, patience time.Duration) error {
-	before := d.observer.at(d.store.main)
+	return d.progressOf(ctx, d.store.main, patience)
+}
+
+func (d *director) progressOf(ctx context.Context, sink string, patience time.Duration) error {
+	before := d.observer.at(sink)
 	for end := time.Now().Add(d.patience * patience); ; {
 		behind := 0
-		for p, now := range d.observer.at(d.store.main) {
+		for p, now := range d.observer.at(sink) {
 			if before != nil && now <= before[p] {
 				behind++
 			}
@@ -226,7 +231,7 @@ func (d *director) progress(ctx context.Context, patience time.Duration) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%d partitions of sink %s have not moved for %s, from positions %v", behind, d.store.main, patience, before)
+			return fmt.Errorf("%d partitions of sink %s have not moved for %s, from positions %v", behind, sink, patience, before)
 		}
 		if err := d.pause(ctx, 50*time.Millisecond, 100*time.Millisecond); err != nil {
 			return err

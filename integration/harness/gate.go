@@ -86,7 +86,7 @@ func (g *gate) caught(conn int, b []byte) (*trap, bool) {
 	defer g.mu.Unlock()
 	r := request{conn: conn, b: b}
 	if g.blocks != nil {
-		r.phase = g.blocks.see(conn, b)
+		g.blocks.mark(&r)
 	}
 	for _, t := range g.traps {
 		if !t.match(r) {

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluicekit/sluice/integration/stack"
@@ -10,11 +11,28 @@ import (
 // stopAtBlock freezes an instance while the end of an INSERT's block is under
 // way. It arrives when another instance has repeated the batch and gone on.
 func (d *director) stopAtBlock(ctx context.Context) error {
+	return d.deliverLate(ctx, d.store.commit, func() error { return nil })
+}
+
+// stopUntilForgotten does the same with a table that has forgotten the batch when
+// its block arrives: nothing but the server's time limit is left to keep it out.
+func (d *director) stopUntilForgotten(ctx context.Context) error {
+	return d.deliverLate(ctx, d.store.forgets, func() error {
+		if err := d.progressOf(ctx, d.store.forgetful, 20*time.Second); err != nil {
+			return errors.Join(errMissed, err)
+		}
+		return d.pause(ctx, d.store.forget, d.store.forget+time.Second)
+	})
+}
+
+// deliverLate holds a block of an instance that is frozen, until others have gone
+// on and wait is over.
+func (d *director) deliverLate(ctx context.Context, block match, wait func() error) error {
 	victim, err := d.pair(ctx)
 	if err != nil {
 		return err
 	}
-	t := victim.db.arm(stack.HoldRequest, d.store.commit)
+	t := victim.db.arm(stack.HoldRequest, block)
 	if err := d.spring(ctx, victim.db, t, "a "+d.store.called); err != nil {
 		return err
 	}
@@ -22,6 +40,7 @@ func (d *director) stopAtBlock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	waited := wait()
 	d.timeline.note("the %s of %s arrives", d.store.called, victim.name)
 	victim.db.Release()
 	if err := d.pause(ctx, 50*time.Millisecond, 300*time.Millisecond); err != nil {
@@ -33,7 +52,7 @@ func (d *director) stopAtBlock(ctx context.Context) error {
 	if !overtaken {
 		return errMissed
 	}
-	return nil
+	return waited
 }
 
 // stopAtBeat freezes an instance that has opened an INSERT, stored the batch, and

@@ -52,6 +52,7 @@ type Faults struct {
 	CommitCuts  int // COMMITs whose answer is lost
 	Servers     int // kill -9 of the database server
 	BlockStops  int // SIGSTOP past the session while the end of an INSERT's block is under way; it arrives when another has repeated it
+	ForgetStops int // the same, of a table that has forgotten the batch when its block arrives
 	BeatStops   int // SIGSTOP past the session with an INSERT open whose block is about to be sent
 }
 
@@ -110,6 +111,7 @@ func Run(t testing.TB, o Options) Report {
 		if r.director != nil {
 			r.sum()
 			r.report.Evidence, _ = readEvidence(dir) // what it found wrong is in err, or comes after it
+			r.report.Evidence.add(r.store.seen)
 		}
 		if keep := r.keep(); keep != nil {
 			t.Error(keep)

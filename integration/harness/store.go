@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/sluicekit/sluice/integration/stack"
 )
@@ -26,7 +27,12 @@ type store struct {
 	// repeats says that a batch may come to the store again; else a batch that
 	// comes late is kept out by locks, and nobody can go on before it has ended.
 	repeats bool
-	needs   func(e Evidence) []need
+	// forgetful is a sink whose table forgets which batches it has: forget later at
+	// most; forgets matches the last of what its batches are sent with.
+	forgetful string
+	forget    time.Duration
+	forgets   match
+	needs     func(e Evidence) []need
 
 	// away is held for writing while the server is killed, for reading by whoever
 	// asks it.
@@ -73,7 +79,8 @@ type match func(r request) bool
 type request struct {
 	conn  int
 	b     []byte
-	phase phase // of an INSERT into ClickHouse
+	phase phase  // of an INSERT into ClickHouse
+	query []byte // of that INSERT, its beginning
 }
 
 // count takes what the server has counted, before its life ends.
