@@ -24,6 +24,7 @@ type Evidence struct {
 	NotApplied int // of those: the commit had not happened
 	Abandoned  int // drains that left commits in flight
 	Completed  int // repeats that were compared with the rows of a table
+	Hollow     int // batches that a server remembered after a crash without having their rows
 
 	// What the server knows.
 	Deduplicated int // inserted blocks that it had already
@@ -119,6 +120,9 @@ func (e *Evidence) read(path string) error {
 // count sorts a line by its message. The messages are those of core/lane,
 // core/pipeline, sinks/sqltable and sinks/clickhouse.
 func (e *Evidence) count(l line) error {
+	if l.Message == "trying again" && strings.Contains(l.Error, "the server remembers batch") {
+		e.Hollow++
+	}
 	switch l.Message {
 	case "repeating a pending batch":
 		e.Repeats++

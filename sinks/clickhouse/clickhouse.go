@@ -20,11 +20,12 @@ type clickHouse struct {
 	name     string // of the table
 	exact    bool
 
-	mu    sync.Mutex
-	seen  map[string]traces    // by topic: what the table has of this sink
-	first map[string]time.Time // by token: when this process first repeated a batch that needs looking for
-	uuid  string               // of the table
-	since time.Time            // when it was first seen that the table is another one; zero: never
+	mu     sync.Mutex
+	seen   map[string]traces    // by topic: what the table has of this sink
+	first  map[string]time.Time // by token: when this process first repeated a batch that needs looking for
+	hollow map[string]int       // by name of a batch: how many of its tokens the server has without its rows
+	uuid   string               // of the table
+	since  time.Time            // when it was first seen that the table is another one; zero: never
 }
 
 // open connects, makes the table if it is to, and checks that it fits and can
@@ -40,7 +41,7 @@ func open(ctx context.Context, c sink.Config) (sink.Sink, error) {
 		return nil, sink.Permanent(err)
 	}
 	s := &clickHouse{config: c, options: o, conn: conn, dialer: d, exact: c.Delivery != sink.AtLeastOnce,
-		seen: map[string]traces{}, first: map[string]time.Time{}}
+		seen: map[string]traces{}, first: map[string]time.Time{}, hollow: map[string]int{}}
 	if s.database, s.name, err = splitTable(o.Table); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ const (
 func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) error {
 	return w.sink.dialer.ask(ctx, func(ctx context.Context, q *session) error {
 		doubt, err := w.doubt(ctx, q, time.Since(c.Since))
+		remembered := doubt == "" // so that no attempt that is under way can do anything
+		if remembered && w.sink.hollows(token) > 0 {
+			doubt = w.table.path() + " lacks rows of it although the server remembers it"
+		}
 		if err != nil || doubt == "" {
 			return err
 		}
@@ -38,7 +42,7 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 			return sink.Permanent(fmt.Errorf("%s: it cannot be known whether table %s has it, since the sink has no provenance columns there "+
 				"(provenance.off, or an engine that merges rows); look at the table, and settle the batch with: sluice settle", doubt, w.table.path()))
 		}
-		if err := w.waitForOthers(token); err != nil {
+		if err := w.waitForOthers(token); err != nil && !remembered {
 			return fmt.Errorf("%s: %w", doubt, err)
 		}
 		if !w.repeat {
@@ -156,15 +160,9 @@ func (w *writer) waitForOthers(token string) error {
 // dropRows leaves out the rows that the table has.
 func (w *writer) dropRows(ctx context.Context, q *session, c record.Cut) error {
 	p := w.sink.options.Provenance
-	var ranges []string
-	for i, r := range c.Ranges {
-		if r.Next > r.First {
-			ranges = append(ranges, fmt.Sprintf("%s = %d AND %s >= %d AND %s < %d", quote(p.Partition), c.Partition+int32(i), quote(p.Offset), r.First, quote(p.Offset), r.Next))
-		}
-	}
 	there := map[int32]map[int64]bool{}
 	query := "SELECT toInt32(" + quote(p.Partition) + "), toInt64(" + quote(p.Offset) + ") FROM " + w.table.path() + w.mine() +
-		" AND ((" + strings.Join(ranges, ") OR (") + "))"
+		" AND " + w.within(c)
 	err := q.rows(ctx, query, func(scan func(...any) error) error {
 		var partition int32
 		var offset int64
@@ -181,6 +179,18 @@ func (w *writer) dropRows(ctx context.Context, q *session, c record.Cut) error {
 		return err
 	}
 	return w.refill(func(rows *record.Chunk, row int) bool { return there[rows.Partition][rows.Offsets[row]] })
+}
+
+// within selects the offsets of a batch.
+func (w *writer) within(c record.Cut) string {
+	p := w.sink.options.Provenance
+	var ranges []string
+	for i, r := range c.Ranges {
+		if r.Next > r.First {
+			ranges = append(ranges, fmt.Sprintf("%s = %d AND %s >= %d AND %s < %d", quote(p.Partition), c.Partition+int32(i), quote(p.Offset), r.First, quote(p.Offset), r.Next))
+		}
+	}
+	return "((" + strings.Join(ranges, ") OR (") + "))"
 }
 
 // mine selects the rows of this sink and topic.

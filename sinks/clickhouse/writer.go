@@ -35,6 +35,8 @@ type writer struct {
 	runs    []run
 
 	opened bool
+	again  string // the name of the batch that is repeated, "" of a new one
+	whole  int    // rows of that batch, those in the table included
 	bad    native.Complaints
 	dead   error // why nothing is taken any more
 }
@@ -165,7 +167,8 @@ func (w *writer) stage(ctx context.Context, c record.Cut) error {
 		return nil
 	}
 	name := token(w.sink.config.ID(), w.claim.Incarnation, c)
-	if !c.Since.IsZero() && w.sink.exact {
+	if w.again = ""; !c.Since.IsZero() && w.sink.exact {
+		w.again, w.whole = name, w.rows
 		if err := w.reconcile(ctx, c, name); err != nil {
 			return err
 		}
@@ -179,7 +182,7 @@ func (w *writer) stage(ctx context.Context, c record.Cut) error {
 	if err := w.connect(ctx); err != nil {
 		return explain(err)
 	}
-	header, err := w.conn.Open(ctx, "INSERT INTO "+w.table.path()+" ("+quoteAll(w.block.names())+") FORMAT Native", w.sink.settings(name, w.limit(c)))
+	header, err := w.conn.Open(ctx, "INSERT INTO "+w.table.path()+" ("+quoteAll(w.block.names())+") FORMAT Native", w.sink.settings(w.sink.successor(name), w.limit(c)))
 	if err != nil {
 		return fmt.Errorf("open the insert: %w", explain(err))
 	}
@@ -271,6 +274,12 @@ func (w *writer) Commit(ctx context.Context, c record.Cut, _ string) error {
 		if err := w.conn.Send(ctx, w.block.columns, w.rows); err != nil {
 			w.dead = errDead
 			return w.outcome(ctx, c, err)
+		}
+		if w.again != "" {
+			if err := w.confirm(ctx, c, w.again); err != nil {
+				w.dead = errDead
+				return err
+			}
 		}
 	}
 	w.block.reset()
