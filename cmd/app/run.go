@@ -115,6 +115,10 @@ func carry(ctx context.Context, stop context.CancelCauseFunc, cfg *config.Config
 	memory := planMemory(int64(cfg.Limits.Memory), containerLimit("/"), os.Getenv("GOMEMLIMIT"))
 	memory.apply(log)
 	budget := pipeline.NewBudget(memory.budget)
+	registry.SetMemory(func() telemetry.Memory {
+		reading, held := budget.Used()
+		return telemetry.Memory{Budget: budget.Bytes, Reading: reading, Sinks: held}
+	})
 	var all sync.WaitGroup
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]

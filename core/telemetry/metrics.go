@@ -32,6 +32,7 @@ type family struct {
 	histogram        func(l *LaneSnapshot) *HistogramSnapshot
 	stream           func(s *StreamSnapshot) int64 // per stream
 	streamStates     bool                          // per stream and state
+	memory           func(m Memory) int64          // of the program
 }
 
 // families are all that WriteTo writes, in order. Counters are per slot,
@@ -57,6 +58,9 @@ func families() []family {
 	}
 	membership := func(name, kind, help string, of func(s *StreamSnapshot) int64) family {
 		return family{name: "sluice_" + name, kind: kind, help: help, stream: of}
+	}
+	memory := func(name, help string, of func(m Memory) int64) family {
+		return family{name: "sluice_memory_" + name, kind: "gauge", help: help, memory: of}
 	}
 	return []family{
 		counter("records_read", "Records that were decoded, found to be bad, or found to be gone, each counted once.", func(l *LaneSnapshot) int64 { return l.Read }),
@@ -85,6 +89,9 @@ func families() []family {
 		histogram("commit_duration_seconds", "Time from the begin of staging a batch to the answer of its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.CommitTime }),
 		histogram("record_delay_seconds", "Time from a record's timestamp in Kafka to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.RecordDelay }),
 		histogram("event_delay_seconds", "Time from an event's own time to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.EventDelay }),
+		memory("budget_bytes", "Budget of all that is fetched, decoded and held (limits: memory).", func(m Memory) int64 { return m.Budget }),
+		memory("reading_bytes", "Bytes of the budget that are fetched or decoded now; half of it is for that.", func(m Memory) int64 { return m.Reading }),
+		memory("sinks_bytes", "Bytes of the budget that sinks hold now; half of it is for that.", func(m Memory) int64 { return m.Sinks }),
 		{name: "sluice_stream_state", kind: "gauge", help: "1 for the state that the stream is in, apart from its sinks, 0 for the others.", streamStates: true},
 		membership("slots", "gauge", "Slots, which are runs of partitions, that this program has now.", func(s *StreamSnapshot) int64 { return s.Slots }),
 		membership("rebalances_total", "counter", "Generations of the consumer group that this program has taken part in.", func(s *StreamSnapshot) int64 { return s.Rebalances }),
@@ -104,6 +111,8 @@ func Metrics() []Metric {
 			m.Labels = append(m.Labels, "state")
 		case f.histogram != nil:
 			m.Labels = slices.Clone(sinkLabels[:])
+		case f.memory != nil:
+			m.Labels = nil
 		case f.streamStates:
 			m.Labels = append(slices.Clone(streamLabels[:]), "state")
 		case f.stream != nil:
@@ -124,6 +133,10 @@ func (s Snapshot) WriteTo(out io.Writer) (int64, error) {
 			for i := range sinks {
 				w.histogram(f, &sinks[i])
 			}
+			continue
+		}
+		if f.memory != nil {
+			w.sample(f.name, strconv.FormatInt(f.memory(s.Memory), 10))
 			continue
 		}
 		if f.streamStates {
@@ -180,7 +193,10 @@ func (w *exposition) sample(name string, value string, labels ...string) {
 		}
 		w.text(before, labels[i], `="`, labelEscaper.Replace(strings.ToValidUTF8(labels[i+1], "\ufffd")), `"`)
 	}
-	w.text("} ", value, "\n")
+	if len(labels) > 0 {
+		w.text("}")
+	}
+	w.text(" ", value, "\n")
 }
 
 // states writes a sample for each state: 1 for the one that is.

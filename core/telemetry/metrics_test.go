@@ -118,8 +118,10 @@ func TestValuesInTheExposition(t *testing.T) {
 	for i := range 10 {
 		l.CommitTime.Observe(time.Duration(i) * 100 * time.Millisecond)
 	}
+	r.SetMemory(func() telemetry.Memory { return telemetry.Memory{Budget: 1 << 40, Reading: 3, Sinks: 4} })
 	text := exposition(t, r.Snapshot())
 	for _, want := range []string{
+		"sluice_memory_budget_bytes 1099511627776", "sluice_memory_reading_bytes 3", "sluice_memory_sinks_bytes 4",
 		`sluice_records_committed_total{sink="balances",connection="billing",stream="events",topic="ad.events",partition="3"} 1.2345678901e+10`,
 		`sluice_position{sink="balances",connection="billing",stream="events",topic="ad.events",partition="3"} 1152921504606846976`,
 		`sluice_last_event_time_seconds{sink="balances",connection="billing",stream="events",topic="ad.events",partition="3"} 1.70000000025e+09`,

@@ -14,6 +14,21 @@ type Registry struct {
 	mu      sync.Mutex
 	lanes   map[LaneID]*Lane // by id without Partitions
 	streams map[string]*Stream
+	memory  func() Memory // nil: nobody has said
+}
+
+// Memory is how much of the program's budget is used, in bytes.
+type Memory struct {
+	Budget  int64 `json:"budget_bytes"`
+	Reading int64 `json:"reading_bytes"` // by what is fetched and decoded
+	Sinks   int64 `json:"sinks_bytes"`   // by what writers hold
+}
+
+// SetMemory says whom Snapshot asks for the use of memory. now must not block.
+func (r *Registry) SetMemory(now func() Memory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.memory = now
 }
 
 // NewRegistry makes an empty registry.
@@ -48,7 +63,7 @@ func (r *Registry) Snapshot() Snapshot {
 	for _, l := range r.lanes {
 		lanes = append(lanes, l)
 	}
-	streams := r.memberships()
+	streams, memory := r.memberships(), r.memory
 	r.mu.Unlock()
 	slices.SortFunc(lanes, func(a, b *Lane) int {
 		return cmp.Or(cmp.Compare(a.id.Sink, b.id.Sink), cmp.Compare(a.id.Connection, b.id.Connection),
@@ -59,6 +74,9 @@ func (r *Registry) Snapshot() Snapshot {
 	for i, l := range lanes {
 		s.Lanes[i] = l.Snapshot()
 	}
+	if memory != nil {
+		s.Memory = memory()
+	}
 	return s
 }
 
@@ -66,6 +84,7 @@ func (r *Registry) Snapshot() Snapshot {
 type Snapshot struct {
 	Started time.Time        `json:"started"`
 	Taken   time.Time        `json:"taken"`
+	Memory  Memory           `json:"memory"`
 	Streams []StreamSnapshot `json:"streams"`
 	Lanes   []LaneSnapshot   `json:"lanes"`
 }
