@@ -52,7 +52,7 @@ func TestADeadSinkDoesNotBlockAnother(t *testing.T) {
 		return nil
 	}
 	b.produce(0, 2000, 2)
-	stop, _ := b.run([]pipeline.Sink{b.sink("dead", dead, ofClicks), b.sink("well", well, ofClicks)}, 0)
+	stop, m := b.run([]pipeline.Sink{b.sink("dead", dead, ofClicks), b.sink("well", well, ofClicks)}, 0)
 	defer stop()
 	b.wait("the first rows of the one that is well", func() bool { return len(well.all()) == 1000 })
 	b.produce(2000, 40000, 2)
@@ -60,6 +60,11 @@ func TestADeadSinkDoesNotBlockAnother(t *testing.T) {
 	dead.mu.Lock()
 	if n := len(dead.cuts); n != 0 {
 		t.Errorf("the dead sink took %d batches", n)
+	}
+	for _, l := range m.Snapshot().Lanes {
+		if l.Sink == "dead" && l.Partition == 0 && l.LagRecords != 20000 { // though its position does not move
+			t.Errorf("the dead sink has a lag of %d at %+v, want 20000", l.LagRecords, l.Marks)
+		}
 	}
 	down = false
 	dead.mu.Unlock()

@@ -128,6 +128,7 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int) {
 	defer meter.Release()
 	f := newFeed(h.origin, s.slot.Topic, s.first, s.parts, k.Start, h.portions[n], meter)
 	defer f.close()
+	meter.Watch(f.High)
 	log := h.log.With("sink", k.Config.ID(), "topic", s.slot.Topic, "partition", s.first)
 	c := lane.Config{
 		ID: k.Config.ID(), Sink: h.sinks[n], Delivery: k.Config.Delivery, Plan: k.Plan, Have: h.wants, Batch: k.Batch,

@@ -39,6 +39,7 @@ type Lane struct {
 	reason string
 	since  time.Time
 	marks  []Mark
+	high   func() []int64 // see Watch; nil: marks say it
 }
 
 // LaneID names a lane.
@@ -85,16 +86,41 @@ func (l *Lane) State() (s State, reason string, since time.Time) {
 // SetMarks says how far the partitions of the slot are, and computes the lag.
 // It copies marks.
 func (l *Lane) SetMarks(marks []Mark) {
-	lag := int64(0)
-	for _, m := range marks {
-		if m.Position >= 0 && m.HighWatermark > m.Position {
-			lag += m.HighWatermark - m.Position
-		}
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.marks = append(l.marks[:0], marks...)
-	l.LagRecords.Set(lag)
+	l.LagRecords.Set(lag(marks))
+}
+
+func lag(marks []Mark) (sum int64) {
+	for _, m := range marks {
+		if m.Position >= 0 && m.HighWatermark > m.Position {
+			sum += m.HighWatermark - m.Position
+		}
+	}
+	return sum
+}
+
+// Watch says where the high watermarks are, one per mark, -1 where not known,
+// until Release: marks are set when a position moves, and a sink whose
+// destination hangs would seem to have no lag. high may be called by any
+// goroutine and must not block for long.
+func (l *Lane) Watch(high func() []int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.high = high
+}
+
+// watched raises the high watermarks of marks to what they are now.
+func watched(marks []Mark, high func() []int64) {
+	if high == nil || len(marks) == 0 {
+		return
+	}
+	for i, h := range high() {
+		if i < len(marks) {
+			marks[i].HighWatermark = max(marks[i].HighWatermark, h)
+		}
+	}
 }
 
 // Release says that another member has the slot now. Counters stay; the gauges
@@ -102,7 +128,7 @@ func (l *Lane) SetMarks(marks []Mark) {
 func (l *Lane) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state, l.reason, l.since, l.marks = Idle, "", time.Now(), l.marks[:0]
+	l.state, l.reason, l.since, l.marks, l.high = Idle, "", time.Now(), l.marks[:0], nil
 	l.HeldBytes.Set(0)
 	l.LagRecords.Set(0)
 }
@@ -110,15 +136,16 @@ func (l *Lane) Release() {
 // Snapshot copies everything.
 func (l *Lane) Snapshot() LaneSnapshot {
 	l.mu.Lock()
-	id, state, reason, since, marks := l.id, l.state, l.reason, l.since, slices.Clone(l.marks)
+	id, state, reason, since, marks, high := l.id, l.state, l.reason, l.since, slices.Clone(l.marks), l.high
 	l.mu.Unlock()
+	watched(marks, high)
 	s := LaneSnapshot{
 		Sink: id.Sink, Connection: id.Connection, Stream: id.Stream, Topic: id.Topic,
 		Partition: id.Partition, Partitions: id.Partitions,
 		State: state, Reason: reason, Since: since, Marks: marks,
 		Commits: l.Commits.Value(), Repeats: l.Repeats.Value(), LedgerRefused: l.LedgerRefused.Value(),
 		LedgerEnded: l.LedgerEnded.Value(), LostAnswers: l.LostAnswers.Value(), Stale: l.Stale.Value(), Retries: l.Retries.Value(),
-		HeldBytes: l.HeldBytes.Value(), LagRecords: l.LagRecords.Value(),
+		HeldBytes: l.HeldBytes.Value(), LagRecords: max(l.LagRecords.Value(), lag(marks)),
 		CommitTime: l.CommitTime.Snapshot(), RecordDelay: l.RecordDelay.Snapshot(), EventDelay: l.EventDelay.Snapshot(),
 	}
 	// What has left is read before what has come, so that a snapshot taken

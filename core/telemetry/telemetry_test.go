@@ -124,6 +124,11 @@ func TestStateMarksAndRelease(t *testing.T) {
 	if s.LagRecords != 15 || len(s.Marks) != 3 || s.Marks[0].Position != 10 {
 		t.Errorf("lag %d, marks %+v; want 15", s.LagRecords, s.Marks)
 	}
+	// What has come since is lag, though the position has not moved.
+	lane.Watch(func() []int64 { return []int64{30, -1, 100} })
+	if s = r.Snapshot().Lanes[0]; s.LagRecords != 20 || s.Marks[0].HighWatermark != 30 || s.Marks[1].HighWatermark != 7 {
+		t.Errorf("watched: lag %d, marks %+v; want 20", s.LagRecords, s.Marks)
+	}
 	lane.Commits.Add(2)
 	lane.Release()
 	s = r.Snapshot().Lanes[0]
