@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +21,9 @@ import (
 
 const (
 	troublePartitions = 4
-	troubleBudget     = 32  // MiB, of holeStreams
-	troublePad        = 400 // bytes of an event
+	troubleBudget     = 32      // MiB, of holeStreams
+	troublePad        = 400     // bytes of an event
+	troubleMost       = 100_000 // events while one server hangs: more than the budget holds
 	// What the collector is told without a container's limit, and what is not the
 	// collector's.
 	troubleBound = 3*troubleBudget + 128 + 64 // MiB
@@ -43,7 +45,11 @@ type troubleRun struct {
 // get everything meanwhile, in bounded memory; when the trouble ends, production
 // catches up by itself. In the end both servers have each event once.
 func TestClickHouseTrouble(t *testing.T) {
-	k, prod, dev := stack.Kafka(t), stack.ClickHouse(t), stack.ClickHouse(t)
+	server := func(database string) *stack.ClickHouseServer {
+		return stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "sluice", Password: "secret", Grants: troubleRights(database)}},
+			Config: "<access_control_improvements><select_from_system_db_requires_grant>true</select_from_system_db_requires_grant></access_control_improvements>"})
+	}
+	k, prod, dev := stack.Kafka(t), server("trouble"), server("trouble_annex")
 	r := &troubleRun{holeRun: newHoleRun(t, "trouble", &gapServers{kafka: k, binary: harness.Build(t)}, prod), prod: prod, dev: dev}
 	r.way = r.proxy
 	if err := dev.CreateDatabase(gapLimit(t), r.name+"_annex"); err != nil {
@@ -54,6 +60,7 @@ func TestClickHouseTrouble(t *testing.T) {
 		"numbers": "batch: {age: 500ms}\ntimeout: 5s\nclickhouse: {connection: [house, annex], table: numbers, create: true}\n",
 		"archive": "" /* of gapSinks */})
 	d.text = strings.Replace(d.text, `annex: {clickhouse: {address: "`+r.way.Addr(), `annex: {clickhouse: {address: "`+dev.Addr(), 1)
+	d.text = strings.ReplaceAll(d.text, "{clickhouse: {", "{clickhouse: {username: sluice, password: secret, ")
 	stop := r.load()
 	r.life = r.deploy("conf", d)
 	r.life.until("some events", func() bool { return r.sent.Load() > 400 })
@@ -64,22 +71,53 @@ func TestClickHouseTrouble(t *testing.T) {
 		if trouble.state != telemetry.Running {
 			r.tells(trouble.name, trouble.state, trouble.words...)
 		}
+		told := time.Now()
 		r.others(trouble.name)
+		ended := time.Now()
 		trouble.end()
 		r.catchUp(trouble.name)
-		t.Logf("%s: %s, %d events so far, %d MiB resident at most", trouble.name, time.Since(began).Round(100*time.Millisecond), r.sent.Load(), r.resident())
+		t.Logf("%s: told after %s, the others waited for %s, production for %s; %d events so far, %d MiB resident at most", trouble.name, told.Sub(began).Round(100*time.Millisecond),
+			ended.Sub(told).Round(100*time.Millisecond), time.Since(ended).Round(100*time.Millisecond), r.sent.Load(), r.resident())
 	}
 	stop()
 	r.catchUp("the end")
 	r.life.stop()
+	r.droppedWhileDown(d)
 	for name, got := range map[string]string{"production": r.counts(prod, r.name), "development": r.counts(dev, r.name+"_annex")} {
 		if want := fmt.Sprintf("%[1]d\t%[1]d", r.sent.Load()); got != want {
 			t.Errorf("%s has rows and events: %s, want %s", name, got, want)
 		}
 	}
-	if got, want := r.archived("archive"), span(0, int(r.sent.Load())); len(got) != len(want) {
+	if got, want := r.archived("archive"), span(0, int(r.sent.Load())); !slices.Equal(got, want) {
 		t.Errorf("archive: %s", difference(got, want))
 	}
+}
+
+// troubleRights are what the sink's README lists, and what create: true needs.
+func troubleRights(database string) (all []string) {
+	for _, g := range []string{"INSERT, SELECT ON $.numbers", "SELECT ON system.tables", "SELECT ON system.columns", "SELECT ON system.parts",
+		"SELECT ON system.merge_tree_settings", "CREATE TABLE ON $.numbers", "TABLE ENGINE ON MergeTree"} {
+		all = append(all, strings.ReplaceAll(g, "$", database))
+	}
+	return all
+}
+
+// droppedWhileDown has production's table dropped between two lives: what create:
+// true puts in its place is empty, and nobody goes on behind rows that are gone.
+func (r *troubleRun) droppedWhileDown(d gapDeployment) {
+	r.sql("RENAME TABLE $.numbers TO $.away")
+	sent := int(r.sent.Load())
+	r.produce(sent, sent+troublePartitions, troublePartitions)
+	r.sent.Add(troublePartitions)
+	r.life = r.deploy("conf", d)
+	r.life.stopped("numbers", "sluice settle")
+	r.life.until("the other server, while the table is gone", func() bool { return r.count(r.dev, r.name+"_annex") >= r.sent.Load() })
+	r.life.stop()
+	r.sql("DROP TABLE $.numbers SYNC")
+	r.sql("RENAME TABLE $.away TO $.numbers")
+	r.life = r.deploy("conf", d)
+	r.catchUp("its table was put back")
+	r.life.stop()
 }
 
 // trouble is something that happens to production.
@@ -149,7 +187,7 @@ func (r *troubleRun) load() (stop func()) {
 		defer cl.Close()
 		for ctx.Err() == nil {
 			count := 40
-			if r.faster.Load() {
+			if r.faster.Load() && r.sent.Load() < troubleMost {
 				count = 2000
 			}
 			first := int(r.sent.Load())

@@ -62,6 +62,8 @@ func (w *writer) reconcile(ctx context.Context, c record.Cut, token string) erro
 		if err != nil {
 			return fmt.Errorf("%s: look for its rows: %w", doubt, err)
 		}
+		// The server fills the table before its views: what has no row in the table
+		// is in none of them.
 		if len(w.table.filled) > 0 && w.rows < before {
 			return sink.Permanent(fmt.Errorf("%s: table %s has %d of its %d rows, and it cannot be known whether the tables that its materialized views fill have them; "+
 				"look at these, and settle the batch with: sluice settle", doubt, w.table.path(), before-w.rows, before))
