@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +108,8 @@ func reportOf(v view) settleReport {
 				l.Entries = append(l.Entries, entryReport{Sink: k.ID, Configured: true, Destination: foundOf(s, k.ID), Remark: "no entry"})
 			}
 		}
+		// Entries are in the order of ids, which nobody can make out.
+		slices.SortFunc(l.Entries, func(a, b entryReport) int { return strings.Compare(a.Sink, b.Sink) })
 		r.Slots = append(r.Slots, l)
 	}
 	return r

@@ -97,17 +97,7 @@ func (f *Files) file(ctx context.Context, path string, since time.Time, known se
 			return fmt.Errorf("dead letters: %w", err)
 		}
 		found, err := decodeLine(text)
-		switch {
-		case err != nil:
-			r.Unreadable++
-			continue
-		case found.Written.Before(since):
-			continue
-		case known.add(&found.Letter):
-			r.Repeats++
-			continue
-		}
-		if err := take(found); err != nil {
+		if err := r.letter(found, err, since, known, take); err != nil {
 			return err
 		}
 	}

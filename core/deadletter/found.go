@@ -20,6 +20,22 @@ type Reading struct {
 	Unreadable int // lines or records that are no letters; the tail that a crash tore is one
 }
 
+// letter counts what was read back, and gives it to take if it is a letter of
+// since or later that is not known yet. An error is take's.
+func (r *Reading) letter(found Found, err error, since time.Time, known seen, take func(Found) error) error {
+	switch {
+	case err != nil:
+		r.Unreadable++
+		return nil
+	case found.Written.Before(since):
+		return nil
+	case known.add(&found.Letter):
+		r.Repeats++
+		return nil
+	}
+	return take(found)
+}
+
 // Reader is where letters are read from: a Topic, or Files.
 type Reader interface {
 	// Each gives each letter that was written at since or later once, in the

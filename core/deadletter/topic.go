@@ -183,17 +183,7 @@ func (d *Topic) walk(reader *source.Reader, since time.Time, known seen, r *Read
 			return nil
 		}
 		found, err := foundIn(record)
-		switch {
-		case err != nil:
-			r.Unreadable++
-			continue
-		case found.Written.Before(since):
-			continue
-		case known.add(&found.Letter):
-			r.Repeats++
-			continue
-		}
-		if err := take(found); err != nil {
+		if err := r.letter(found, err, since, known, take); err != nil {
 			return err
 		}
 	}

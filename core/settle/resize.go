@@ -23,7 +23,7 @@ func (v *View) Resize(ctx context.Context, slots int) (*Plan, error) {
 		}
 	}
 	if WidthOf(1<<20, slots) != WidthOf(1<<20, v.o.Slots) {
-		p.note("the configuration says slots: %d; change it to %d before the next start", v.o.Slots, slots)
+		p.note("the configuration says %s; change it to %d before the next start", saysSlots(v.o.Slots), slots)
 	}
 	return p, nil
 }
@@ -135,4 +135,12 @@ func (v *View) isSettled(s *Slot, e *ledger.Entry, name string) error {
 		}
 	}
 	return nil
+}
+
+// saysSlots is what a stream's YAML says of slots.
+func saysSlots(n int) string {
+	if n == 0 {
+		return "no slots:, which is one per partition"
+	}
+	return fmt.Sprintf("slots: %d", n)
 }
