@@ -60,6 +60,7 @@ func TestExchangedTable(t *testing.T) {
 			c.Since = time.Now()
 			r.mustWrite(r.claim(s), 0, []any{1}, []any{2})
 			if name != "made before" {
+				time.Sleep(1100 * time.Millisecond) // the server keeps whole seconds
 				r.exec("CREATE TABLE $.u " + columns)
 			}
 			r.exec("INSERT INTO $.u SETTINGS async_insert = 0 SELECT * FROM $.t")

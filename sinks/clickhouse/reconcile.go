@@ -112,7 +112,7 @@ func (t *table) doubt(ctx context.Context, q *session, age time.Duration) (strin
 	if inserted < 0 || inserted > int64(t.window)*9/10 {
 		return fmt.Sprintf("up to %d parts were inserted into %s since, which remembers the last %d", max(inserted, 0), t.path(), t.window), nil
 	}
-	if !older && time.Since(t.changed) < age+time.Second {
+	if !older && time.Since(t.changed) < age {
 		return t.path() + " may have been created since, as when it was exchanged for another: no part of it is older", nil
 	}
 	return "", nil

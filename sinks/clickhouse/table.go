@@ -119,14 +119,15 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 
 // readHead reads all but the columns; false if there is no such table.
 func (t *table) readHead(ctx context.Context, q *session) (found bool, err error) {
-	query := "SELECT engine, engine_full, partition_key != '', toString(uuid), dateDiff('second', metadata_modification_time, now()), dependencies_database, dependencies_table FROM system.tables WHERE database = " +
+	query := "SELECT engine, engine_full, partition_key != '', toString(uuid), toUnixTimestamp64Milli(now64(3)) - 1000 * toInt64(toUnixTimestamp(metadata_modification_time)), dependencies_database, dependencies_table FROM system.tables WHERE database = " +
 		literal(t.database) + " AND name = " + literal(t.name)
+	began := time.Now() // so that a table is taken for older rather than younger, by up to a second
 	err = q.rows(ctx, query, func(scan func(...any) error) error {
 		found = true
 		var databases, names []string
 		var age int64
 		err := scan(&t.engine, &t.full, &t.partitioned, &t.uuid, &age, &databases, &names)
-		t.changed = time.Now().Add(-time.Duration(age) * time.Second)
+		t.changed = began.Add(-time.Duration(age) * time.Millisecond)
 		for i := range min(len(databases), len(names)) {
 			t.views = append(t.views, viewName{databases[i], names[i]})
 		}
