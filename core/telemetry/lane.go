@@ -28,6 +28,7 @@ type Lane struct {
 	HeldBytes     Gauge // what the writer holds, in bytes
 	LagRecords    Gauge // records up to the high watermark that the sink has not settled
 	LastEventTime Gauge // time of the newest settled event, microseconds since 1970; 0: none yet
+	NewestRecord  Gauge // timestamp in Kafka of the newest record that was written, microseconds since 1970; 0: none yet
 
 	CommitTime  Histogram // from the begin of Stage to the answer of Commit
 	RecordDelay Histogram // from a record's timestamp in Kafka to its commit
@@ -40,6 +41,7 @@ type Lane struct {
 	since  time.Time
 	marks  []Mark
 	high   func() []int64 // see Watch; nil: marks say it
+	level  time.Time      // when there was no lag, latest as far as it was looked at; zero: never yet
 }
 
 // LaneID names a lane.
@@ -90,6 +92,9 @@ func (l *Lane) SetMarks(marks []Mark) {
 	defer l.mu.Unlock()
 	l.marks = append(l.marks[:0], marks...)
 	l.LagRecords.Set(lag(marks))
+	if len(marks) > 0 && lag(marks) == 0 {
+		l.level = time.Now()
+	}
 }
 
 func lag(marks []Mark) (sum int64) {
@@ -152,11 +157,42 @@ func (l *Lane) Snapshot() LaneSnapshot {
 	// under way never shows more records leaving than were read.
 	s.Committed, s.Filtered, s.Dead, s.Skipped = l.Committed.Value(), l.Filtered.Value(), l.Dead.Value(), l.Skipped.Value()
 	s.Read = l.Read.Value()
+	s.LagSeconds = l.lagSeconds(s.LagRecords, time.Now())
 	if us := l.LastEventTime.Value(); us != 0 {
 		t := time.UnixMicro(us).UTC()
 		s.LastEventTime = &t
 	}
+	if us := l.NewestRecord.Value(); us != 0 {
+		t := time.UnixMicro(us).UTC()
+		s.NewestRecord = &t
+	}
 	return s
+}
+
+// lagSeconds is for how long the sink has been behind: since the newest record
+// that it has written, or since it was last seen without lag, whichever is
+// later, so that neither the record that ends a quiet night nor a steady flow
+// counts for more than it is. nil: not known, since it was never level and has
+// written nothing yet.
+func (l *Lane) lagSeconds(records int64, now time.Time) *float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var behind float64
+	if records == 0 {
+		if len(l.marks) > 0 {
+			l.level = now
+		}
+		return &behind
+	}
+	since := l.level
+	if us := l.NewestRecord.Value(); us != 0 && time.UnixMicro(us).After(since) {
+		since = time.UnixMicro(us)
+	}
+	if since.IsZero() {
+		return nil
+	}
+	behind = max(0, now.Sub(since).Seconds())
+	return &behind
 }
 
 // LaneSnapshot is a copy of a lane's numbers at one moment.
@@ -189,7 +225,9 @@ type LaneSnapshot struct {
 
 	HeldBytes     int64      `json:"held_bytes"`
 	LagRecords    int64      `json:"lag_records"`
+	LagSeconds    *float64   `json:"lag_seconds,omitempty"`
 	LastEventTime *time.Time `json:"last_event_time,omitempty"`
+	NewestRecord  *time.Time `json:"newest_record,omitempty"`
 
 	CommitTime  HistogramSnapshot `json:"commit_time"`
 	RecordDelay HistogramSnapshot `json:"record_delay"`

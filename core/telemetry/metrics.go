@@ -79,6 +79,12 @@ func families() []family {
 		mark("position", "Next offset that the sink has not settled.", func(m Mark) int64 { return m.Position }),
 		mark("high_watermark", "Next offset that the partition will get.", func(m Mark) int64 { return m.HighWatermark }),
 		gauge("lag_records", "Offsets up to the high watermark that the sink has not settled.", func(l *LaneSnapshot) (float64, bool) { return float64(l.LagRecords), true }),
+		gauge("lag_seconds", "For how long the sink has been behind: since the newest record it has written, or since it last had no lag.", func(l *LaneSnapshot) (float64, bool) {
+			if l.LagSeconds == nil || l.State == Idle {
+				return 0, false
+			}
+			return *l.LagSeconds, true
+		}),
 		gauge("held_bytes", "Bytes of rows that the sink's writer holds or has written since its last commit.", func(l *LaneSnapshot) (float64, bool) { return float64(l.HeldBytes), true }),
 		gauge("last_event_time_seconds", "Time of the newest settled event, in seconds since 1970.", func(l *LaneSnapshot) (float64, bool) {
 			if l.LastEventTime == nil {

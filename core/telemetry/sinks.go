@@ -30,6 +30,9 @@ func (s *LaneSnapshot) add(l LaneSnapshot) {
 		s.Partitions += l.Partitions
 		s.HeldBytes += l.HeldBytes
 		s.LagRecords += l.LagRecords
+		if l.LagSeconds != nil && (s.LagSeconds == nil || *l.LagSeconds > *s.LagSeconds) {
+			s.LagSeconds = l.LagSeconds
+		}
 	}
 	s.Read += l.Read
 	s.Committed += l.Committed
@@ -45,6 +48,9 @@ func (s *LaneSnapshot) add(l LaneSnapshot) {
 	s.Retries += l.Retries
 	if l.LastEventTime != nil && (s.LastEventTime == nil || l.LastEventTime.After(*s.LastEventTime)) {
 		s.LastEventTime = l.LastEventTime
+	}
+	if l.NewestRecord != nil && (s.NewestRecord == nil || l.NewestRecord.After(*s.NewestRecord)) {
+		s.NewestRecord = l.NewestRecord
 	}
 	s.CommitTime.Merge(l.CommitTime)
 	s.RecordDelay.Merge(l.RecordDelay)

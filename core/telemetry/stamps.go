@@ -26,6 +26,14 @@ func (s *Stamps) Add(micros int64) {
 	s.add(run{min(max(micros, -far), far), 1})
 }
 
+// Newest is the newest of the times as far as it is kept, 0 without any.
+func (s *Stamps) Newest() (micros int64) {
+	for _, r := range s.runs[:s.n] {
+		micros = max(micros, r.micros)
+	}
+	return micros
+}
+
 // Reset forgets all.
 func (s *Stamps) Reset() { s.n, s.within = 0, 0 }
 

@@ -59,7 +59,7 @@ func TestEveryCounterReachesTheSnapshot(t *testing.T) {
 		}
 		want[name] = n
 	}
-	if len(want) != 18 {
+	if len(want) != 19 {
 		t.Errorf("%d fields", len(want))
 	}
 	for _, from := range []telemetry.LaneSnapshot{r.Snapshot().Lanes[0], held(r).Sinks()[0]} {
@@ -369,5 +369,35 @@ func BenchmarkCommit(b *testing.B) {
 		l.SetMarks(marks)
 		l.SetState(telemetry.Running, "")
 		stamps.Reset()
+	}
+}
+
+// Lag in seconds is since the newest record that was written, or since there
+// was no lag, whichever is later.
+func TestLagSeconds(t *testing.T) {
+	r := telemetry.NewRegistry()
+	l := r.Lane(laneID("balances", 0))
+	mark := func(position, high int64) {
+		l.SetMarks([]telemetry.Mark{{Partition: 0, Position: position, HighWatermark: high}})
+	}
+	mark(0, 100)
+	if s := l.Snapshot().LagSeconds; s != nil {
+		t.Errorf("never level and nothing written: %v s, want unknown", *s)
+	}
+	l.NewestRecord.Raise(time.Now().Add(-time.Hour).UnixMicro())
+	if s := l.Snapshot().LagSeconds; s == nil || *s < 3599 || *s > 3700 {
+		t.Errorf("an hour behind: %v", s)
+	}
+	mark(100, 100)
+	if s := l.Snapshot().LagSeconds; s == nil || *s != 0 {
+		t.Errorf("level: %v", s)
+	}
+	mark(100, 101) // after a quiet hour
+	if s := l.Snapshot().LagSeconds; s == nil || *s > 60 {
+		t.Errorf("just behind: %v", s)
+	}
+	l.NewestRecord.Raise(time.Now().Add(time.Hour).UnixMicro()) // a clock that is ahead
+	if s := l.Snapshot().LagSeconds; s == nil || *s != 0 {
+		t.Errorf("a record from the future: %v", s)
 	}
 }
