@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicekit/sluice/core/telemetry"
 	"github.com/sluicekit/sluice/integration/stack"
@@ -127,6 +128,10 @@ func (h *holeRun) repeated() {
 	}
 	h.Errorf("no token came twice: %v", all)
 }
+
+// age lets the table become so old that it was surely there when the next batch
+// is first tried. Else a repeat asks it for its rows, and sends none of them.
+func (h *holeRun) age() { time.Sleep(2500 * time.Millisecond) }
 
 // onBlock does something with the next block of rows that the program sends, and
 // lets no connection to the server come about after it. The answer is closed

@@ -91,6 +91,7 @@ func holeNoFence(h *holeRun) {
 	a := h.run(holeBatch + holeTable)
 	a.has("house", span(0, 10)...)
 	a.settled("house", 10)
+	h.age()
 	done := h.onBlock(stack.HoldRequest)
 	h.produce(10, 20, 1)
 	<-done
@@ -126,6 +127,7 @@ func holeOtherToken(h *holeRun) {
 	l := h.run(holeBatch + holeTable)
 	l.has("house", span(0, 10)...)
 	l.settled("house", 10)
+	h.age()
 	done := h.onBlock(stack.CutAnswer)
 	h.produce(10, 20, 1)
 	<-done
@@ -133,7 +135,7 @@ func holeOtherToken(h *holeRun) {
 	l.kill()
 	h.heal()
 	h.produce(20, 50, 1)
-	l = h.run("batch: {age: 100ms, rows: 7}\n" + holeTable)
+	l = h.run("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n" + holeTable)
 	l.has("house", span(0, 50)...)
 	l.settled("house", 50)
 	l.stop()
@@ -189,6 +191,7 @@ func holeDeadPending(h *holeRun) {
 	l := run(holeBatch)
 	l.has("house", span(0, 10)...)
 	l.settled("house", 10)
+	h.age()
 	done := h.onBlock(stack.CutRequest)
 	h.produce(10, 20, 1)
 	<-done
@@ -196,7 +199,7 @@ func holeDeadPending(h *holeRun) {
 	h.heal()
 	h.wants("house", span(0, 10)...)
 	h.produce(20, 50, 1)
-	l = run("batch: {age: 100ms, rows: 7}\n")
+	l = run("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n")
 	l.has("house", span(0, 50)...)
 	l.settled("house", 50)
 	l.stop()
