@@ -54,13 +54,13 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./integration/bench
 
-# Every target of every package; what one finds is written to its testdata/fuzz,
-# to be committed with the mend. The whole takes FUZZTIME and some seconds for each.
+# Every target of every package, two at a time; what one finds is written to its
+# testdata/fuzz, to be committed with the mend.
 fuzz:
 	@for dir in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
-	  for target in $$(grep -h '^func Fuzz' $$dir/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
-	    echo "$$dir $$target"; out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s -parallel 2 ./$$dir 2>&1) || { echo "$$out" | tail -40; exit 1; }; \
-	  done; done
+	  grep -h '^func Fuzz' $$dir/*_test.go | sed "s|func \(Fuzz[A-Za-z0-9_]*\).*|$$dir \1|"; \
+	done | xargs -P 2 -L 1 bash -c 'echo "$$0 $$1"; \
+	  out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s -parallel 1 ./$$0 2>&1) || { echo "$$out" | tail -40; exit 255; }'
 
 audit:
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
