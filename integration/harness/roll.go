@@ -42,13 +42,9 @@ func (d *director) roll(ctx context.Context) error {
 	if _, err := d.pair(ctx); err != nil {
 		return err
 	}
-	before := map[*instance][]carried{}
-	for _, i := range d.instances {
-		all, err := i.generations()
-		if err != nil {
-			return err
-		}
-		before[i] = all
+	before, err := d.quiet(ctx)
+	if err != nil {
+		return err
 	}
 	for _, one := range d.instances {
 		had := before[one][len(before[one])-1]
@@ -78,6 +74,42 @@ func (d *director) roll(ctx context.Context) error {
 		}
 	}
 	return d.progress(ctx, 20*time.Second)
+}
+
+// quiet waits until all instances are in one generation and stay there: the
+// group's second round may be under way when the first one has just begun.
+func (d *director) quiet(ctx context.Context) (map[*instance][]carried, error) {
+	const calm = 3 * time.Second
+	var since time.Time
+	last := -1
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		now, one := map[*instance][]carried{}, 0
+		for k, i := range d.instances {
+			all, err := i.generations()
+			if err != nil {
+				return nil, err
+			}
+			now[i] = all
+			switch {
+			case len(all) == 0:
+				one = -1
+			case k == 0:
+				one = all[len(all)-1].Generation
+			case all[len(all)-1].Generation != one:
+				one = -1
+			}
+		}
+		if one < 0 || one != last {
+			last, since = one, time.Now()
+		}
+		if one >= 0 && time.Since(since) >= calm {
+			return now, nil
+		}
+		if err := d.pause(ctx, 100*time.Millisecond, 200*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("the instances have not come to rest in one generation within a minute")
 }
 
 // carries waits until an instance has begun.
