@@ -3,42 +3,14 @@ package app_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sluicekit/sluice/cmd/app"
 	"github.com/sluicekit/sluice/sinks"
 )
-
-// result is what one run of the program gave.
-type result struct {
-	code     int
-	out, err string
-}
-
-// sluice runs the program with the sinks that come with it.
-func sluice(t *testing.T, args ...string) result {
-	t.Helper()
-	var out, err bytes.Buffer
-	code := app.Run(t.Context(), args, strings.NewReader(""), &out, &err, sinks.All())
-	return result{code, out.String(), err.String()}
-}
-
-// want checks the exit code and that each stream holds a text; "" for nothing
-// at all.
-func (r result) want(t *testing.T, code int, out, err string) {
-	t.Helper()
-	if r.code != code || !strings.Contains(r.out, out) || !strings.Contains(r.err, err) || out == "" && r.out != "" || err == "" && r.err != "" {
-		t.Errorf("exit code %d, want %d\nstdout, want %q:\n%s\nstderr, want %q:\n%s", r.code, code, out, r.out, err, r.err)
-	}
-	if strings.Contains(r.out+r.err, "goroutine") {
-		t.Errorf("a stack trace:\n%s%s", r.out, r.err)
-	}
-}
 
 func TestUsage(t *testing.T) {
 	sluice(t).want(t, 2, "", "Usage: sluice COMMAND")
@@ -110,13 +82,6 @@ func TestSinksAndDescribe(t *testing.T) {
 	}
 }
 
-func decode(t *testing.T, text string, to any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), to); err != nil {
-		t.Fatalf("%v:\n%s", err, text)
-	}
-}
-
 // streams is a stream of JSON events for the examples and the tests of check.
 // Nobody listens at its broker's port.
 const streams = `
@@ -130,20 +95,6 @@ streams:
       payload.campaign_id: int
     dead_letters: {topic: events.dead}
 `
-
-// folder writes files into a folder and makes it the current one.
-func folder(t *testing.T, files map[string]string) {
-	t.Helper()
-	t.Chdir(t.TempDir())
-	for name, text := range files {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // The example of every sink is a configuration without a mistake.
 func TestExamples(t *testing.T) {

@@ -1,26 +1,20 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
-
-	"github.com/sluicekit/sluice/cmd/app"
-	"github.com/sluicekit/sluice/sinks"
 )
 
 // The canaries: texts that stand where secrets stand, and must not be seen
@@ -236,66 +230,24 @@ func TestCanaryInRun(t *testing.T) {
 	}
 }
 
-// buffer is written by the program while the test reads it.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// run runs the program until what it serves is as wanted, or it has ended or
-// failed for a while.
+// run runs the program until what it serves is as wanted, or it has ended, and
+// for two seconds at the least: what it tries meanwhile may fail and be logged.
 func (a *aviary) run(format string, done func(served string) bool) (logged, served string) {
 	a.t.Helper()
-	ctx, cancel := context.WithCancel(a.t.Context())
-	var out buffer
-	var all sync.WaitGroup
-	all.Go(func() {
-		app.Run(ctx, []string{"run", "--log", "debug", "--log-format", format, "--metrics", "127.0.0.1:0"}, strings.NewReader(""), &out, &out, sinks.All())
-		cancel()
-	})
-	address := regexp.MustCompile(`address["=: ]+(127\.0\.0\.1:\d+)`)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-		m := address.FindStringSubmatch(out.String())
-		if m == nil {
-			continue
+	p := start(a.t, "--log", "debug", "--log-format", format)
+	least := time.Now().Add(2 * time.Second)
+	p.wait("what it serves", func() bool {
+		if p.ended() {
+			return true
 		}
 		served = ""
 		for _, path := range []string{"/metrics", "/status", "/ready", "/live", "/"} {
-			served += get(ctx, "http://"+m[1]+path)
+			served += p.get(path)
 		}
-		if done(served) && strings.Contains(served, "sluice_") && time.Until(deadline) < 18*time.Second {
-			break
-		}
-	}
-	cancel()
-	all.Wait()
-	return out.String(), served
-}
-
-func get(ctx context.Context, url string) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return ""
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return ""
-	}
-	defer res.Body.Close() //nolint:errcheck // only read
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return string(body) + fmt.Sprint(res.Header)
+		return done(served) && strings.Contains(served, "sluice_") && time.Now().After(least)
+	})
+	p.end()
+	return p.said.String(), served
 }
 
 // lookAtLetters reads dead letters: what is in their headers is ours, and only
@@ -303,7 +255,7 @@ func get(ctx context.Context, url string) string {
 func (a *aviary) lookAtLetters(n int) {
 	a.t.Helper()
 	a.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"birds.dead": {0: kgo.NewOffset().AtStart()}})
-	ctx, cancel := context.WithTimeout(a.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
 	defer cancel()
 	for got := 0; got < n; {
 		records := a.client.PollFetches(ctx).Records()

@@ -28,9 +28,7 @@ streams:
 func graveyard(t *testing.T, letters ...lane.Letter) (dir string, dead func(args ...string) result) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "streams.yaml"), []byte(deadYAML), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, filepath.Join(dir, "streams.yaml"), deadYAML)
 	f, err := deadletter.OpenFolder(filepath.Join(dir, "dead"), "events", deadletter.FolderOptions{})
 	if err != nil {
 		t.Fatal(err)

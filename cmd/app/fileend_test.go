@@ -40,20 +40,11 @@ func avroFile(t *testing.T, more string, from, n int) string {
 // all, and the message what is not.
 func TestFilesEnd(t *testing.T) {
 	dir := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	file := func(name, text string) { t.Helper(); put(t, filepath.Join(dir, name), text) }
 	text := strings.NewReplacer(", follow: true", "", "format: json", "format: avro", "app.log*", "*", "paths", "parallel: 3, paths",
 		"    types: {id: string, time: timestamp, payload.n: int, payload.who: string}\n", "").Replace(fileStreams)
 	text = text[:strings.Index(text, "---\nsink: sums")]
-	put("sluice.yaml", text)
+	file("sluice.yaml", text)
 	run := func(code int, says ...string) {
 		t.Helper()
 		c := sluiceRun(t, filepath.Join(dir, "sluice.yaml"))
@@ -83,17 +74,17 @@ func TestFilesEnd(t *testing.T) {
 	}
 
 	run(2, "what the files hold is not known without schema: FILE.avsc: there is no file yet")
-	put("logs/a.avro", avroFile(t, "", 0, 1000))
-	put("logs/b.avro", avroFile(t, `,{"name":"who","type":"string"}`, 1000, 1000)) // a newer schema
+	file("logs/a.avro", avroFile(t, "", 0, 1000))
+	file("logs/b.avro", avroFile(t, `,{"name":"who","type":"string"}`, 1000, 1000)) // a newer schema
 	run(0, "all is read and written")
 	count(2000)
-	put("logs/c.avro", avroFile(t, "", 2000, 1000))
+	file("logs/c.avro", avroFile(t, "", 2000, 1000))
 	whole := avroFile(t, "", 3000, 1000)
-	put("logs/d.avro", whole[:len(whole)-10])
-	put("logs/e.avro", `{"id":"json"}`+"\n")
+	file("logs/d.avro", whole[:len(whole)-10])
+	file("logs/e.avro", `{"id":"json"}`+"\n")
 	run(1, "d.avro: byte ", "the file ends within a block", "e.avro: byte 0: not an Avro object container")
 	count(3900) // all whole blocks
-	put("logs/d.avro", whole)
+	file("logs/d.avro", whole)
 	if err := os.Remove(filepath.Join(dir, "logs/e.avro")); err != nil {
 		t.Fatal(err)
 	}

@@ -136,9 +136,7 @@ func TestFilesKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "sluice.yaml")
-	if err := os.WriteFile(config, []byte(fileStreams), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	put(t, config, fileStreams)
 	w := &logWriter{dir: dir, rng: rand.New(rand.NewPCG(seed, 2))}
 	w.write(t, 20_000)
 	stop := make(chan struct{})
@@ -167,10 +165,7 @@ func TestFilesKilled(t *testing.T) {
 	}
 	close(stop)
 	writing.Wait()
-	last := strings.Replace(fileStreams, ", follow: true", "", 1)
-	if err := os.WriteFile(config, []byte(last), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	put(t, config, strings.Replace(fileStreams, ", follow: true", "", 1))
 	c := sluiceRun(t, config)
 	var said bytes.Buffer
 	c.Stderr = &said
@@ -184,14 +179,11 @@ func TestFilesKilled(t *testing.T) {
 	checkLetters(t, filepath.Join(dir, "dead"), w.bad)
 }
 
+// sluiceRun is the program in a process of its own, in its YAML file's folder.
 func sluiceRun(t *testing.T, config string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(self, "run", "-c", config)
-	c.Dir, c.Env = filepath.Dir(config), append(os.Environ(), "SLUICE_TEST_ALL_SINKS=1")
+	c := process(t, "SLUICE_TEST_ALL_SINKS=1", "run", "-c", config)
+	c.Dir = filepath.Dir(config)
 	return c
 }
 

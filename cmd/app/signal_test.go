@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,22 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicekit/sluice/cmd/app"
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
-	"github.com/sluicekit/sluice/sinks"
 )
-
-// TestMain turns this test program into sluice where a test starts it again.
-func TestMain(m *testing.M) {
-	if how := os.Getenv("SLUICE_TEST_SINK"); how != "" {
-		app.Main(waiting(how))
-	}
-	if os.Getenv("SLUICE_TEST_ALL_SINKS") != "" {
-		app.Main(sinks.All()...)
-	}
-	os.Exit(m.Run())
-}
 
 // waiting is a sink whose Open waits for the end of its context, or for ever.
 func waiting(how string) sink.Spec {
@@ -55,14 +41,9 @@ func TestSignals(t *testing.T) {
 	f := func(how string, signals ...os.Signal) {
 		t.Helper()
 		folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nfields: all\nwaiting:\n"})
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var messages bytes.Buffer
-		c := exec.Command(self, "check", "--connect")
-		c.Env = append(os.Environ(), "SLUICE_TEST_SINK="+how)
-		c.Stderr = &messages
+		c := process(t, "SLUICE_TEST_SINK="+how, "check", "--connect")
+		var said transcript
+		c.Stderr = &said
 		out, err := c.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -70,20 +51,22 @@ func TestSignals(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+		kill := time.AfterFunc(patience, func() { c.Process.Kill() })
 		defer kill.Stop()
 		lines := bufio.NewReader(out)
 		if line, err := lines.ReadString('\n'); line != "opening\n" {
-			t.Errorf("%s: got %q, %v\n%s", how, line, err, messages.String())
+			t.Errorf("%s: got %q, %v\n%s", how, line, err, &said)
 		}
 		for _, s := range signals {
 			c.Process.Signal(s)
-			time.Sleep(100 * time.Millisecond)
+			for end := time.Now().Add(patience); !strings.Contains(said.String(), "a second signal ends at once") && time.Now().Before(end); {
+				time.Sleep(10 * time.Millisecond)
+			}
 		}
 		io.Copy(io.Discard, lines)
 		var exit *exec.ExitError
-		if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(messages.String(), "a second signal ends at once") {
-			t.Errorf("%s, %v: %v\n%s", how, signals, err, messages.String())
+		if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(said.String(), "a second signal ends at once") {
+			t.Errorf("%s, %v: %v\n%s", how, signals, err, &said)
 		}
 	}
 	f("until told", syscall.SIGTERM)
