@@ -15,50 +15,29 @@ import (
 	"time"
 )
 
-// certificates are the files of a small authority for one server.
-type certificates struct {
-	ca         string // certificate of the authority
-	keystore   string // server key, its certificate and the authority's, in one file as Kafka wants them
-	clientCert string
-	clientKey  string
-}
-
+// authority signs certificates, whose files lie in its folder.
 type authority struct {
+	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pem  []byte
 }
 
-func writeCertificates(dir string) (*certificates, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create certificate folder: %w", err)
-	}
-	a, err := newAuthority()
+// writeCertificates makes an authority, ca.pem, and certificates of it, each with
+// its key: NAME.pem and NAME.key, for the hosts of that name.
+func writeCertificates(dir string, hosts map[string][]string) error {
+	a, err := newAuthority(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	serverCert, serverKey, err := a.issue("localhost", x509.ExtKeyUsageServerAuth)
-	if err != nil {
-		return nil, err
-	}
-	clientCert, clientKey, err := a.issue("client", x509.ExtKeyUsageClientAuth)
-	if err != nil {
-		return nil, err
-	}
-	c := &certificates{
-		ca: filepath.Join(dir, "ca.pem"), keystore: filepath.Join(dir, "keystore.pem"),
-		clientCert: filepath.Join(dir, "client.pem"), clientKey: filepath.Join(dir, "client.key"),
-	}
-	keystore := append(append(append([]byte(nil), serverKey...), serverCert...), a.pem...)
-	for path, content := range map[string][]byte{c.ca: a.pem, c.keystore: keystore, c.clientCert: clientCert, c.clientKey: clientKey} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return nil, fmt.Errorf("write certificate: %w", err)
+	for name, of := range hosts {
+		if err := a.issue(name, of); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
-func newAuthority() (*authority, error) {
+func newAuthority(dir string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("authority key: %w", err)
@@ -74,30 +53,47 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authority certificate: %w", err)
 	}
-	return &authority{cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
+	a := &authority{dir: dir, cert: cert, key: key}
+	return a, a.write("ca.pem", "CERTIFICATE", der)
 }
 
-func (a *authority) issue(name string, usage x509.ExtKeyUsage) (cert, key []byte, err error) {
+// issue makes a certificate that serves a server as well as a client.
+func (a *authority) issue(name string, hosts []string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("key of %s: %w", name, err)
+		return fmt.Errorf("key of %s: %w", name, err)
 	}
 	template := certificateTemplate(name)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("certificate of %s: %w", name, err)
+		return fmt.Errorf("certificate of %s: %w", name, err)
 	}
 	// Kafka reads only PKCS #8 keys.
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, nil, fmt.Errorf("key of %s: %w", name, err)
+		return fmt.Errorf("key of %s: %w", name, err)
 	}
-	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), nil
+	if err := a.write(name+".pem", "CERTIFICATE", der); err != nil {
+		return err
+	}
+	return a.write(name+".key", "PRIVATE KEY", pkcs8)
+}
+
+// write makes a file that everybody can read: a server may run as another user.
+func (a *authority) write(file, kind string, der []byte) error {
+	if err := os.WriteFile(filepath.Join(a.dir, file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644); err != nil {
+		return fmt.Errorf("write certificate: %w", err)
+	}
+	return nil
 }
 
 func certificateTemplate(name string) *x509.Certificate {

@@ -35,12 +35,12 @@ type KafkaOptions struct {
 
 // KafkaServer is one Kafka broker with its own controller, in one JVM.
 type KafkaServer struct {
-	install  *kafkaInstall
-	process  *process
-	folder   *folder
-	ports    *ports
-	client   kafkaClient
-	security *certificates // nil without TLS
+	install *kafkaInstall
+	process *process
+	folder  *folder
+	ports   *ports
+	client  kafkaClient
+	tls     string // folder of the certificates; "" without TLS
 }
 
 // The order of a Kafka server's ports.
@@ -82,7 +82,8 @@ func (k *KafkaServer) lay(o KafkaOptions) (err error) {
 		return err
 	}
 	if o.TLS {
-		if k.security, err = writeCertificates(filepath.Join(k.folder.path, "tls")); err != nil {
+		k.tls = filepath.Join(k.folder.path, "tls")
+		if err := k.writeCertificates(); err != nil {
 			return err
 		}
 	}
@@ -179,6 +180,29 @@ func (k *KafkaServer) properties(o KafkaOptions) string {
 	return b.String()
 }
 
+// writeCertificates adds to them what Kafka wants in one file: the key, its
+// certificate and the authority's.
+func (k *KafkaServer) writeCertificates() error {
+	if err := os.Mkdir(k.tls, 0o700); err != nil {
+		return fmt.Errorf("create certificate folder: %w", err)
+	}
+	if err := writeCertificates(k.tls, map[string][]string{"server": {"localhost", "127.0.0.1"}, "client": nil}); err != nil {
+		return err
+	}
+	var keystore []byte
+	for _, file := range []string{"server.key", "server.pem", "ca.pem"} {
+		pem, err := os.ReadFile(filepath.Join(k.tls, file))
+		if err != nil {
+			return fmt.Errorf("read certificate: %w", err)
+		}
+		keystore = append(keystore, pem...)
+	}
+	if err := os.WriteFile(filepath.Join(k.tls, "keystore.pem"), keystore, 0o600); err != nil {
+		return fmt.Errorf("write keystore: %w", err)
+	}
+	return nil
+}
+
 func (k *KafkaServer) tlsProperties(plain map[string]string) map[string]string {
 	extra := ",SASL_SSL://" + k.address(portSASL) + ",SSL://" + k.address(portTLS)
 	scram := "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -191,9 +215,9 @@ func (k *KafkaServer) tlsProperties(plain map[string]string) map[string]string {
 		"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": scram,
 		"listener.name.ssl.ssl.client.auth":                     "requested",
 		"ssl.keystore.type":                                     "PEM",
-		"ssl.keystore.location":                                 k.security.keystore,
+		"ssl.keystore.location":                                 filepath.Join(k.tls, "keystore.pem"),
 		"ssl.truststore.type":                                   "PEM",
-		"ssl.truststore.location":                               k.security.ca,
+		"ssl.truststore.location":                               filepath.Join(k.tls, "ca.pem"),
 	}
 }
 
@@ -210,7 +234,7 @@ func (k *KafkaServer) SASLAddr() string { return k.tlsAddress(portSASL) }
 func (k *KafkaServer) TLSAddr() string { return k.tlsAddress(portTLS) }
 
 func (k *KafkaServer) tlsAddress(port int) string {
-	if k.security == nil {
+	if k.tls == "" {
 		return ""
 	}
 	return k.address(port)
@@ -219,19 +243,19 @@ func (k *KafkaServer) tlsAddress(port int) string {
 // CAFile answers the PEM file of the authority that signed the broker's
 // certificate, or "" without TLS.
 func (k *KafkaServer) CAFile() string {
-	if k.security == nil {
+	if k.tls == "" {
 		return ""
 	}
-	return k.security.ca
+	return filepath.Join(k.tls, "ca.pem")
 }
 
 // ClientFiles answers the PEM files of a client certificate of the same
 // authority and of its key, or "" without TLS.
 func (k *KafkaServer) ClientFiles() (certificate, key string) {
-	if k.security == nil {
+	if k.tls == "" {
 		return "", ""
 	}
-	return k.security.clientCert, k.security.clientKey
+	return filepath.Join(k.tls, "client.pem"), filepath.Join(k.tls, "client.key")
 }
 
 // LogFile answers the file that holds the broker's own log.

@@ -72,6 +72,16 @@ func ProxyTo(t testing.TB, target string, framing Framing) *Proxy {
 	return p
 }
 
+// Certificates writes certificates into a folder: ca.pem of an authority of their
+// own, and for each name NAME.pem and NAME.key, for a server of these host names
+// and addresses, or a client.
+func Certificates(t testing.TB, dir string, hosts map[string][]string) {
+	t.Helper()
+	if err := writeCertificates(dir, hosts); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // KafkaBehindProxy starts a broker that advertises a proxy, through which all
 // traffic of clients goes that start from the proxy's address. Both end with the
 // test. The broker's own methods go past the proxy.

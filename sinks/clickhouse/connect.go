@@ -3,11 +3,9 @@ package clickhouse
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
 // dialer makes connections to the first address that answers. Nothing is
@@ -29,13 +28,10 @@ type dialer struct {
 func newDialer(c *Connection) (*dialer, error) {
 	d := &dialer{c: c}
 	for _, a := range c.Address {
-		a = c.withPort(a)
-		var t *tls.Config
-		if c.TLS != nil {
-			var err error
-			if t, err = c.TLS.config(a); err != nil {
-				return nil, fmt.Errorf("tls: %w", err)
-			}
+		a = endpoint.WithPort(a, c.port())
+		t, err := c.TLS.Config(a)
+		if err != nil {
+			return nil, err
 		}
 		d.addresses, d.tls = append(d.addresses, a), append(d.tls, t)
 	}
@@ -187,33 +183,4 @@ func (q *session) rows(ctx context.Context, query string, scan func(scan func(..
 
 func (q *session) exec(ctx context.Context, statement string) error {
 	return q.conn.Exec(ctx, statement)
-}
-
-func (t *TLS) config(address string) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify} //nolint:gosec // the option says so
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		cfg.ServerName = host
-	}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca: %s holds no certificate", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("cert: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
 }

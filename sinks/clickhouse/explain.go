@@ -2,8 +2,6 @@ package clickhouse
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
 // The errors of a server that are told apart.
@@ -97,13 +96,7 @@ func explain(err error) error {
 	case errors.As(err, &there):
 		return explainCode(there.Code, there.Message)
 	}
-	var (
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		verify    *tls.CertificateVerificationError
-	)
-	if errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &verify) {
+	if endpoint.Untrusted(err) {
 		return sink.Permanent(err)
 	}
 	var slow net.Error

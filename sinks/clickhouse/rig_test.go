@@ -198,7 +198,3 @@ func (r *rig) mustWrite(w sink.Writer, first int64, rows ...[]any) {
 		r.Fatalf("write: %v", err)
 	}
 }
-
-func tlsOptions(ca, cert, key string) *clickhouse.TLS {
-	return &clickhouse.TLS{CA: ca, Cert: cert, Key: key}
-}

@@ -2,16 +2,10 @@ package clickhouse_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,6 +17,7 @@ import (
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/integration/stack"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
 // rights are what README lists.
@@ -313,10 +308,20 @@ func TestFailOver(t *testing.T) {
 // certificate.
 func TestTLS(t *testing.T) {
 	c := servers.ClickHouse(t)
-	dir := t.TempDir()
-	server, pool := certificate(t, dir, "server"), x509.NewCertPool()
-	client := certificate(t, dir, "client")
-	pool.AddCert(client.Leaf)
+	dir, stranger := t.TempDir(), t.TempDir()
+	stack.Certificates(t, dir, map[string][]string{"server": {"127.0.0.1"}, "client": nil})
+	stack.Certificates(t, stranger, nil)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	server, err := tls.LoadX509KeyPair(file("server.pem"), file("server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(file("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
 	if err != nil {
 		t.Fatal(err)
@@ -336,7 +341,7 @@ func TestTLS(t *testing.T) {
 	for _, compression := range []string{"none", "lz4", "zstd"} {
 		r := newRig(t, c, field("n", record.Int), field("s", record.String))
 		r.options.Create, r.conn.Address, r.conn.Compression = true, []string{l.Addr().String()}, compression
-		r.conn.TLS = tlsOptions(filepath.Join(dir, "server.pem"), filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key"))
+		r.conn.TLS = &endpoint.TLS{CA: file("ca.pem"), Cert: file("client.pem"), Key: file("client.key")}
 		w := r.claim(r.open())
 		var rows [][]any
 		for i := range 3000 {
@@ -346,9 +351,9 @@ func TestTLS(t *testing.T) {
 		r.want("SELECT count(), sum(length(s)) FROM $.t", "3000\t7492500")
 		w.Close()
 
-		r.conn.TLS.CA = filepath.Join(dir, "client.pem")
+		r.conn.TLS.CA = filepath.Join(stranger, "ca.pem")
 		r.refused("certificate")
-		r.conn.TLS = tlsOptions(filepath.Join(dir, "server.pem"), "", "")
+		r.conn.TLS = &endpoint.TLS{CA: file("ca.pem")}
 		if _, err := r.tryOpen(); err == nil {
 			t.Error("the proxy let in who has no certificate")
 		}
@@ -366,33 +371,6 @@ func carry(in net.Conn, to string) {
 	both.Go(func() { io.Copy(out, in); out.(*net.TCPConn).CloseWrite() })
 	both.Go(func() { io.Copy(in, out); in.Close() })
 	both.Wait()
-}
-
-// certificate makes one that signs itself, with its files.
-func certificate(t *testing.T, dir, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, private := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	err = errors.Join(os.WriteFile(filepath.Join(dir, name+".pem"), public, 0o600), os.WriteFile(filepath.Join(dir, name+".key"), private, 0o600))
-	pair, pairErr := tls.X509KeyPair(public, private)
-	if err = errors.Join(err, pairErr); err != nil {
-		t.Fatal(err)
-	}
-	return pair
 }
 
 // TestHungServer: a server that was halted says nothing; the end of the context

@@ -3,14 +3,13 @@ package clickhouse
 import (
 	_ "embed" // the example
 	"errors"
-	"fmt"
-	"net"
 	"slices"
 	"time"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
 //go:embed example.yaml
@@ -43,19 +42,10 @@ type Connection struct {
 	Database    string            `yaml:"database"`    // of tables without one; "": the user's own
 	Username    string            `yaml:"username"`
 	Password    sink.Secret       `yaml:"password"`
-	TLS         *TLS              `yaml:"tls"`         // nil: not encrypted
+	TLS         *endpoint.TLS     `yaml:"tls"`         // nil: not encrypted
 	Timeout     time.Duration     `yaml:"timeout"`     // of connecting and of questions; an insert has the sink's timeout
 	Compression string            `yaml:"compression"` // lz4, zstd or none
 	Settings    map[string]string `yaml:"settings"`    // of each query
-}
-
-// TLS encrypts a connection. The server's certificate is verified.
-type TLS struct {
-	CA                 string `yaml:"ca"`                   // file; "": the system's authorities
-	Cert               string `yaml:"cert"`                 // file of our own certificate
-	Key                string `yaml:"key"`                  // file of its key
-	ServerName         string `yaml:"server_name"`          // "": the address's host
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"` // any server will do: for tests
 }
 
 const (
@@ -65,16 +55,8 @@ const (
 
 // Validate reports what cannot work.
 func (c *Connection) Validate() error {
-	var errs []error
+	errs := []error{endpoint.CheckAddresses(c.Address, c.port())}
 	blame := func(path, message string) { errs = append(errs, &sink.FieldError{Path: path, Message: message}) }
-	if len(c.Address) == 0 {
-		blame("address", "is missing")
-	}
-	for i, a := range c.Address {
-		if host, _, err := net.SplitHostPort(c.withPort(a)); err != nil || host == "" {
-			blame(fmt.Sprintf("address[%d]", i), "must be host:port")
-		}
-	}
 	if c.Username == "" {
 		blame("username", "is missing")
 	}
@@ -86,9 +68,7 @@ func (c *Connection) Validate() error {
 	default:
 		blame("compression", "must be lz4, zstd or none")
 	}
-	if c.TLS != nil && (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		blame("tls.cert", "and tls.key need each other")
-	}
+	errs = append(errs, c.TLS.Validate())
 	for name := range c.Settings {
 		if slices.Contains(ownSettings(), name) {
 			blame("settings", name+" is set by the sink itself: what is exact depends on it")
@@ -97,15 +77,12 @@ func (c *Connection) Validate() error {
 	return errors.Join(errs...)
 }
 
-// withPort adds ClickHouse's port to an address without one.
-func (c *Connection) withPort(address string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
+// port is ClickHouse's, of an address without one.
+func (c *Connection) port() string {
 	if c.TLS != nil {
-		return net.JoinHostPort(address, "9440")
+		return "9440"
 	}
-	return net.JoinHostPort(address, "9000")
+	return "9000"
 }
 
 // What is done with a field that the table has no column for.

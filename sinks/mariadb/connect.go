@@ -2,18 +2,16 @@ package mariadb
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
 // maxIdle and maxOpen bound a sink's connections: each slot that commits needs
@@ -45,7 +43,7 @@ type connector struct {
 func newConnector(c *Connection) (*connector, error) {
 	var all connector
 	for _, address := range c.Address {
-		cfg, err := settings(c, withPort(address))
+		cfg, err := settings(c, endpoint.WithPort(address, port))
 		if err != nil {
 			return nil, err
 		}
@@ -101,13 +99,11 @@ func settings(c *Connection, address string) (*mysql.Config, error) {
 		return nil, err
 	}
 	cfg.Params = session(c.Timeout)
-	if c.TLS != nil {
-		t, err := c.TLS.config(address)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		cfg.TLS = t
+	t, err := c.TLS.Config(address)
+	if err != nil {
+		return nil, err
 	}
+	cfg.TLS = t
 	return cfg, nil
 }
 
@@ -139,40 +135,3 @@ func session(timeout time.Duration) map[string]string {
 }
 
 const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
-
-func (t *TLS) config(address string) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify} //nolint:gosec // the option says so
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		cfg.ServerName = host
-	}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca: %s holds no certificate", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("cert: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-// withPort adds MariaDB's port to an address without one.
-func withPort(address string) string {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return net.JoinHostPort(address, "3306")
-	}
-	return address
-}

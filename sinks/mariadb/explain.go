@@ -1,14 +1,13 @@
 package mariadb
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/sluicekit/sluice/sinks/endpoint"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 )
 
@@ -68,14 +67,7 @@ func after(message, mark string) string {
 }
 
 func explainConnection(err error) (sqltable.Class, error) {
-	var (
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		verify    *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
+	if endpoint.Untrusted(err) {
 		return sqltable.Mend, err
 	}
 	for _, refused := range []error{mysql.ErrNoTLS, mysql.ErrCleartextPassword, mysql.ErrOldPassword, mysql.ErrNativePassword, mysql.ErrUnknownPlugin, mysql.ErrOldProtocol} {

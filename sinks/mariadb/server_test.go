@@ -1,28 +1,21 @@
 package mariadb_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"database/sql"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/integration/stack"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 	"github.com/sluicekit/sluice/sinks/mariadb"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 	"github.com/sluicekit/sluice/sinks/sqltable/sqltabletest"
@@ -124,8 +117,8 @@ func TestLogin(t *testing.T) {
 	f(true, func(c *mariadb.Connection) { c.Username, c.Password = "locked", password })
 	f(true, func(c *mariadb.Connection) { c.Username, c.Password = "nobody", password })
 	f(true, func(c *mariadb.Connection) { c.Database = "nowhere" })
-	f(true, func(c *mariadb.Connection) { c.TLS = &mariadb.TLS{} }) // the server has none
-	f(true, func(c *mariadb.Connection) { c.TLS = &mariadb.TLS{CA: filepath.Join(t.TempDir(), "missing")} })
+	f(true, func(c *mariadb.Connection) { c.TLS = &endpoint.TLS{} }) // the server has none
+	f(true, func(c *mariadb.Connection) { c.TLS = &endpoint.TLS{CA: filepath.Join(t.TempDir(), "missing")} })
 	b.Exec("CREATE OR REPLACE USER few IDENTIFIED BY 'geheim4711' WITH MAX_USER_CONNECTIONS 1")
 	few, err := mysql.ParseDSN(m.DSN(""))
 	if err != nil {
@@ -295,17 +288,16 @@ func TestTLS(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil { // the server may be another user
 		t.Fatal(err)
 	}
-	ca := newAuthority(t, dir, "ca")
-	stranger := newAuthority(t, dir, "stranger")
-	ca.issue(t, "server", "db.test")
-	ca.issue(t, "client", "sluice")
+	stack.Certificates(t, dir, map[string][]string{"server": {"db.test"}, "client": nil})
 	file := func(name string) string { return filepath.Join(dir, name) }
+	ca, stranger := file("ca.pem"), filepath.Join(t.TempDir(), "ca.pem")
+	stack.Certificates(t, filepath.Dir(stranger), nil)
 	m := stack.MariaDBWith(t, stack.MariaDBOptions{Variables: map[string]string{
-		"ssl-ca": ca.file, "ssl-cert": file("server.pem"), "ssl-key": file("server.key")}})
+		"ssl-ca": ca, "ssl-cert": file("server.pem"), "ssl-key": file("server.key")}})
 	b := sqltabletest.NewBench(t, on(m, m.Addr()), faultSchema(), nil)
 	b.Exec("CREATE USER x509 REQUIRE X509")
 	b.Exec("GRANT ALL ON *.* TO x509")
-	f := func(username string, o *mariadb.TLS, ok bool) {
+	f := func(username string, o *endpoint.TLS, ok bool) {
 		t.Helper()
 		conn := b.Conn.(*mariadb.Connection)
 		conn.Username, conn.TLS = username, o
@@ -317,66 +309,12 @@ func TestTLS(t *testing.T) {
 			s.Close()
 		}
 	}
-	f("root", &mariadb.TLS{CA: ca.file, ServerName: "db.test"}, true)
-	f("root", &mariadb.TLS{CA: ca.file}, false) // the certificate is not for 127.0.0.1
-	f("root", &mariadb.TLS{ServerName: "db.test"}, false)
-	f("root", &mariadb.TLS{CA: stranger.file, ServerName: "db.test"}, false)
-	f("root", &mariadb.TLS{InsecureSkipVerify: true}, true)
-	f("x509", &mariadb.TLS{CA: ca.file, ServerName: "db.test"}, false)
+	f("root", &endpoint.TLS{CA: ca, ServerName: "db.test"}, true)
+	f("root", &endpoint.TLS{CA: ca}, false) // the certificate is not for 127.0.0.1
+	f("root", &endpoint.TLS{ServerName: "db.test"}, false)
+	f("root", &endpoint.TLS{CA: stranger, ServerName: "db.test"}, false)
+	f("root", &endpoint.TLS{InsecureSkipVerify: true}, true)
+	f("x509", &endpoint.TLS{CA: ca, ServerName: "db.test"}, false)
 	f("x509", nil, false)
-	f("x509", &mariadb.TLS{CA: ca.file, ServerName: "db.test", Cert: file("client.pem"), Key: file("client.key")}, true)
-}
-
-type authority struct {
-	dir, file string
-	cert      *x509.Certificate
-	key       *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, dir, name string) *authority {
-	t.Helper()
-	a := &authority{dir: dir, file: filepath.Join(dir, name+".pem")}
-	var err error
-	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, a.file, "CERTIFICATE", der)
-	return a
-}
-
-// issue writes NAME.pem and NAME.key.
-func (a *authority) issue(t *testing.T, name, host string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, filepath.Join(a.dir, name+".pem"), "CERTIFICATE", der)
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, filepath.Join(a.dir, name+".key"), "PRIVATE KEY", raw)
-}
-
-func writePEM(t *testing.T, file, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	f("x509", &endpoint.TLS{CA: ca, ServerName: "db.test", Cert: file("client.pem"), Key: file("client.key")}, true)
 }

@@ -4,12 +4,11 @@ import (
 	"context"
 	_ "embed" // the example
 	"errors"
-	"fmt"
-	"net"
 	"time"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/endpoint"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 )
 
@@ -40,18 +39,12 @@ type Connection struct {
 	Database string        `yaml:"database"`
 	Username string        `yaml:"username"`
 	Password sink.Secret   `yaml:"password"`
-	TLS      *TLS          `yaml:"tls"`     // nil: not encrypted
+	TLS      *endpoint.TLS `yaml:"tls"`     // nil: not encrypted
 	Timeout  time.Duration `yaml:"timeout"` // of connecting, of every answer, and of the server's patience with us
 }
 
-// TLS encrypts a connection. The server's certificate is verified.
-type TLS struct {
-	CA                 string `yaml:"ca"`                   // file; "": the system's authorities
-	Cert               string `yaml:"cert"`                 // file of our own certificate
-	Key                string `yaml:"key"`                  // file of its key
-	ServerName         string `yaml:"server_name"`          // "": the address's host
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"` // any server will do: for tests
-}
+// port is MariaDB's, of an address without one.
+const port = "3306"
 
 // The server counts its own timeouts in whole seconds, half of ours at least.
 const (
@@ -61,16 +54,8 @@ const (
 
 // Validate reports what cannot work.
 func (c *Connection) Validate() error {
-	var errs []error
+	errs := []error{endpoint.CheckAddresses(c.Address, port)}
 	blame := func(path, message string) { errs = append(errs, &sink.FieldError{Path: path, Message: message}) }
-	if len(c.Address) == 0 {
-		blame("address", "is missing")
-	}
-	for i, a := range c.Address {
-		if host, _, err := net.SplitHostPort(withPort(a)); err != nil || host == "" {
-			blame(fmt.Sprintf("address[%d]", i), "must be host:port")
-		}
-	}
 	if c.Database == "" {
 		blame("database", "is missing")
 	}
@@ -80,10 +65,7 @@ func (c *Connection) Validate() error {
 	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
 		blame("timeout", "must be between "+minTimeout.String()+" and "+maxTimeout.String())
 	}
-	if c.TLS != nil && (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		blame("tls.cert", "and tls.key need each other")
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.TLS.Validate())...)
 }
 
 // Options are the options of a sink.
