@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"core/settle":       {"core/record", "core/sink", "core/ledger", "core/source"},
 	"sinks":             {"core/sink", "sinks/*"},
 	"sinks/endpoint":    {"core/sink"},
+	"sinks/nearest":     {},
 	"sinks/*":           {"core/record", "core/sink", "sinks/*"},
 	"config":            {"core/*"},
 	"cmd/sluice":        {"cmd/app", "sinks"},

@@ -96,7 +96,7 @@ func (s *clickHouse) bindField(t *table, b *block, i int, filled map[string]bool
 		if s.options.OnNewField == onNewIgnore {
 			return nil
 		}
-		return fmt.Errorf("field %s has no column%s; add it, leave out the field, or say on_new_field: add_column or ignore", f.Name, t.nearest(f.Name))
+		return fmt.Errorf("field %s has no column%s; add it, leave out the field, or say on_new_field: add_column or ignore", f.Name, t.suggest(f.Name))
 	}
 	if c.defaults == "MATERIALIZED" || c.defaults == "ALIAS" {
 		return fmt.Errorf("column %s is %s: the server computes it, and field %s cannot be written to it", c.name, c.defaults, f.Name)

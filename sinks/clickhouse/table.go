@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
+	"github.com/sluicekit/sluice/sinks/nearest"
 )
 
 // table is what the server says of the sink's table.
@@ -78,6 +79,18 @@ func (t *table) column(name string) *tableColumn {
 		}
 	}
 	return nil
+}
+
+// suggest is a remark on the column that was probably meant by a name, if any.
+func (t *table) suggest(name string) string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	if near := nearest.Name(name, names); near != "" {
+		return " (the nearest is " + near + ")"
+	}
+	return ""
 }
 
 // inspect reads what a table is like; nil if there is none.
