@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"sinks":             {"core/sink", "sinks/*"},
 	"sinks/endpoint":    {"core/sink"},
 	"sinks/nearest":     {},
+	"sinks/sqltable/*":  {"core/record", "core/sink", "core/sink/sinktest", "sinks/sqltable"},
 	"sinks/*":           {"core/record", "core/sink", "sinks/*"},
 	"config":            {"core/*"},
 	"cmd/sluice":        {"cmd/app", "sinks"},

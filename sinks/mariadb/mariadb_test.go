@@ -3,6 +3,7 @@ package mariadb_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/integration/stack"
 	"github.com/sluicekit/sluice/sinks/mariadb"
@@ -70,6 +70,10 @@ func on(m *stack.MariaDBServer, address string) sqltabletest.Target {
 			return sqltabletest.Database{Conn: connection(address, name), DB: db}
 		},
 		Options: func(o sqltable.Options) sink.Options { return &mariadb.Options{Options: o} },
+		Missing: func(err error) bool {
+			var e *mysql.MySQLError
+			return errors.As(err, &e) && e.Number == 1146
+		},
 		MaxUint: math.MaxUint64,
 	}
 }
@@ -77,13 +81,6 @@ func on(m *stack.MariaDBServer, address string) sqltabletest.Target {
 func TestTable(t *testing.T) {
 	m := servers.MariaDB(t)
 	sqltabletest.Run(t, on(m, m.Addr()))
-}
-
-func TestExample(t *testing.T) {
-	sqltabletest.Example(t, mariadb.Spec(), func(paths []string) error {
-		_, err := config.Load(paths, []sink.Spec{mariadb.Spec()}, func(string) (string, bool) { return "x", true })
-		return err
-	})
 }
 
 func BenchmarkCommit(b *testing.B) {

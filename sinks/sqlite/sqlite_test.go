@@ -5,10 +5,10 @@ import (
 	"math"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/sqlite"
 	"github.com/sluicekit/sluice/sinks/sqltable"
@@ -25,6 +25,7 @@ func target() sqltabletest.Target {
 			return sqltabletest.Database{Conn: conn, DB: look(t, file)}
 		},
 		Options: func(o sqltable.Options) sink.Options { return &sqlite.Options{Options: o} },
+		Missing: func(err error) bool { return strings.Contains(err.Error(), "no such table") },
 		MaxUint: math.MaxInt64,
 	}
 }
@@ -43,12 +44,5 @@ func look(t testing.TB, file string) *sql.DB {
 }
 
 func TestTable(t *testing.T) { sqltabletest.Run(t, target()) }
-
-func TestExample(t *testing.T) {
-	sqltabletest.Example(t, sqlite.Spec(), func(paths []string) error {
-		_, err := config.Load(paths, []sink.Spec{sqlite.Spec()}, func(string) (string, bool) { return "x", true })
-		return err
-	})
-}
 
 func BenchmarkCommit(b *testing.B) { sqltabletest.Speed(b, target()) }

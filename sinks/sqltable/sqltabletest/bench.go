@@ -22,6 +22,8 @@ type Target struct {
 	New func(t testing.TB) Database
 	// Options makes the sink's options of those that all have.
 	Options func(sqltable.Options) sink.Options
+	// Missing says whether an error of DB is that there is no such table.
+	Missing func(error) bool
 	// MaxUint is the largest unsigned integer that the database holds.
 	MaxUint uint64
 }
