@@ -163,12 +163,14 @@ func (d *dialer) options(i int, wire *cord) *clickhouse.Options {
 	}
 }
 
-// session asks on one connection.
+// session asks on one connection, which ends with the context of ask (see cord).
+// clickhouse-go is not told of that context: it would close the channel into
+// which its reader may just put a block, and a panic there ends the program.
 type session struct{ conn driver.Conn }
 
 // rows runs a query and calls scan for each row.
 func (q *session) rows(ctx context.Context, query string, scan func(scan func(...any) error) error) error {
-	rows, err := q.conn.Query(ctx, query)
+	rows, err := q.conn.Query(context.WithoutCancel(ctx), query)
 	if err != nil {
 		return err
 	}
@@ -182,5 +184,5 @@ func (q *session) rows(ctx context.Context, query string, scan func(scan func(..
 }
 
 func (q *session) exec(ctx context.Context, statement string) error {
-	return q.conn.Exec(ctx, statement)
+	return q.conn.Exec(context.WithoutCancel(ctx), statement)
 }

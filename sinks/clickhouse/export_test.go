@@ -1,0 +1,12 @@
+package clickhouse
+
+import "context"
+
+// Ask has the sink ask a server a question of the test's.
+func Ask(ctx context.Context, c *Connection, query string, row func(scan func(...any) error) error) error {
+	d, err := newDialer(c)
+	if err != nil {
+		return err
+	}
+	return d.ask(ctx, func(ctx context.Context, q *session) error { return q.rows(ctx, query, row) })
+}
