@@ -147,11 +147,16 @@ func (d Dec) Quo(o Dec, shift int) (quotient Dec, ok bool) {
 }
 
 // Rescale brings d from one scale to another without a change of value, or
-// fails with ErrDecRange or ErrDecScale.
+// fails with ErrDecRange or ErrDecScale. A scale may be any, even one that no Dec
+// of ours has: that of a destination's column.
 func (d Dec) Rescale(from, to int) (Dec, error) {
 	switch {
-	case from == to:
+	case from == to || d.Sign() == 0:
 		return d, nil
+	case to-from > MaxPrecision:
+		return Dec{}, ErrDecRange
+	case from-to > MaxPrecision:
+		return Dec{}, ErrDecScale
 	case from < to:
 		w := mul(d.magnitude(), pow10[to-from])
 		up, ok := fromMagnitude(u128{w[0], w[1]}, d.Hi < 0)

@@ -388,3 +388,18 @@ func BenchmarkParseDec(b *testing.B) {
 		}
 	}
 }
+
+// TestRescaleFar: a destination's column may have a scale that no decimal of
+// ours has.
+func TestRescaleFar(t *testing.T) {
+	one, zero := record.DecFromInt(1), record.Dec{}
+	if _, err := one.Rescale(0, 76); err != record.ErrDecRange {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := one.Rescale(76, 0); err != record.ErrDecScale {
+		t.Errorf("down: %v", err)
+	}
+	if d, err := zero.Rescale(0, 76); err != nil || d != zero {
+		t.Errorf("zero: %v, %v", d, err)
+	}
+}

@@ -98,6 +98,7 @@ func (s *clickHouse) bindField(t *table, b *block, i int, filled map[string]bool
 		}
 		return fmt.Errorf("field %s has no column%s; add it, leave out the field, or say on_new_field: add_column or ignore", f.Name, t.suggest(f.Name))
 	}
+	filled[c.name] = true // or it would be said of it besides that it has no field
 	if c.defaults == "MATERIALIZED" || c.defaults == "ALIAS" {
 		return fmt.Errorf("column %s is %s: the server computes it, and field %s cannot be written to it", c.name, c.defaults, f.Name)
 	}
@@ -108,7 +109,7 @@ func (s *clickHouse) bindField(t *table, b *block, i int, filled map[string]bool
 	if err != nil {
 		return fmt.Errorf("field %s: %w", f.Name, err)
 	}
-	b.fields[i], filled[c.name] = col, true
+	b.fields[i] = col
 	b.columns = append(b.columns, col)
 	return nil
 }

@@ -20,7 +20,7 @@ func TestMismatches(t *testing.T) {
 		"column m is MATERIALIZED", "column x is of type AggregateFunction(sum, Int64), which this sink does not write",
 		"column missing of type String has no field and no default", "column campaign of type Int64 has no field and no default")
 	_, err := r.tryOpen()
-	for _, fine := range []string{"filled", "maybe", "computed"} {
+	for _, fine := range []string{"filled", "maybe", "computed", "column d of type Date has no field", "column x of type AggregateFunction(sum, Int64) has no field"} {
 		if strings.Contains(err.Error(), fine) {
 			t.Errorf("%s is blamed: %v", fine, err)
 		}

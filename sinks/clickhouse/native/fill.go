@@ -271,35 +271,3 @@ func fillFloat(single bool, from record.Type) fill {
 	}
 	return nil
 }
-
-func fillDecimal(t Type, from record.Type) fill {
-	scale := int(from.Scale)
-	switch from.Kind {
-	case record.Decimal:
-	case record.Int, record.Uint:
-		scale = 0
-	default:
-		return nil
-	}
-	width := 4
-	switch {
-	case t.Size > 38:
-		width = 32
-	case t.Size > 18:
-		width = 16
-	case t.Size > 9:
-		width = 8
-	}
-	return func(l *leaf, buf []byte, src *record.Column, bad *Complaints) []byte {
-		for i := range src.Len {
-			d, err := whole(src, i).Rescale(scale, t.Scale)
-			if err != nil {
-				bad.add(i, l.reason(err.Error()))
-			} else if t.Size < record.MaxPrecision && !d.Fits(t.Size) {
-				bad.add(i, l.reason(outOfRange))
-			}
-			buf = appendWide(buf, d, width)
-		}
-		return buf
-	}
-}
