@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -40,6 +41,15 @@ type constant struct {
 type provenanceColumn struct {
 	of, name string
 	create   string // its type
+}
+
+// holders are the types that hold every partition, or every offset. In a smaller
+// one rows would be refused one day, when there are so many.
+func (p provenanceColumn) holders() []string {
+	if p.of == "partition" {
+		return []string{"Int32", "UInt16", "UInt32", "Int64", "UInt64"}
+	}
+	return []string{"Int64", "UInt64"}
 }
 
 // provenance lists the columns that the sink wants.
@@ -235,11 +245,18 @@ func (b *block) bindOne(c *tableColumn, p provenanceColumn) error {
 	if c.typErr != nil {
 		return fmt.Errorf("column %s: %w", c.name, c.typErr)
 	}
+	switch c.defaults {
+	case "MATERIALIZED", "ALIAS", "EPHEMERAL":
+		return fmt.Errorf("column %s is %s, and must be one that is stored as the sink writes it, see provenance.%s", c.name, c.defaults, p.of)
+	}
 	kind := record.String
 	if p.of == "partition" || p.of == "offset" {
 		kind = record.Int
 	}
 	col, err := native.NewColumn(c.name, c.typ, record.Type{Kind: kind}, false)
+	if of, _ := c.typ.Nullable(); err == nil && kind == record.Int && !slices.Contains(p.holders(), of.Name) {
+		err = fmt.Errorf("column %s is of type %s, which does not hold every %s; want %s", c.name, c.text, p.of, p.holders()[0])
+	}
 	if err == nil && kind == record.String && !col.Repeats() {
 		err = fmt.Errorf("column %s is of type %s, want String or LowCardinality(String)", c.name, c.text)
 	}

@@ -56,13 +56,37 @@ func TestErrorsHoldNoValues(t *testing.T) {
 	}
 }
 
-// TestProvenanceTypes: a column that cannot hold the name of any sink is refused
-// before rows come.
+// TestProvenanceTypes: a column that cannot hold what says where a row comes
+// from, or does not keep it, is refused before rows come.
 func TestProvenanceTypes(t *testing.T) {
-	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
-	r.exec("CREATE TABLE $.t (n Int64, " + strings.Replace(provenance, "_sink String", "_sink LowCardinality(FixedString(8))", 1) +
-		") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
-	r.refused("column _sink is of type LowCardinality(FixedString(8)), want String")
+	for _, tc := range []struct{ column, instead, want string }{
+		{"_sink String", "_sink LowCardinality(FixedString(8))", "column _sink is of type LowCardinality(FixedString(8)), want String"},
+		{"_sink String", "_sink Nullable(String)", "column _sink is of type Nullable(String), want String"},
+		{"_sink String", "_sink String MATERIALIZED 'x'", "column _sink is MATERIALIZED, and must be one that is stored"},
+		{"_sink String", "_sink String ALIAS 'x'", "column _sink is ALIAS, and must be one that is stored"},
+		{"_sink String", "_sink String EPHEMERAL", "column _sink is EPHEMERAL, and must be one that is stored"},
+		{"_offset Int64", "_offset UInt32", "column _offset is of type UInt32, which does not hold every offset; want Int64"},
+		{"_offset Int64", "_offset Float64", "column _offset is of type Float64, which does not hold every offset; want Int64"},
+		{"_offset Int64", "_offset String", "column _offset is of type String, which does not take values of type int"},
+		{"_offset Int64", "_offset UInt64", ""},
+		{"_partition Int32", "_partition IPv4", "column _partition is of type IPv4, which does not hold every partition; want Int32"},
+		{"_partition Int32", "_partition Nullable(UInt16)", ""},
+	} {
+		t.Run(tc.instead, func(t *testing.T) {
+			r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+			r.exec("CREATE TABLE $.t (n Int64, " + strings.Replace(provenance, tc.column, tc.instead, 1) + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
+			if tc.want != "" {
+				r.refused(tc.want)
+				return
+			}
+			s := r.open()
+			r.mustWrite(r.claim(s), 0, []any{1})
+			_, found, err := r.open().Claim(t.Context(), claimed())
+			if err != nil || found.High[0] != 1 {
+				t.Errorf("found %+v, %v", found, err)
+			}
+		})
+	}
 }
 
 // TestHostileDocuments: a document that the server does not take is refused by

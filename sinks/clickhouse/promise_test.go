@@ -21,6 +21,7 @@ func TestWindowIsChecked(t *testing.T) {
 		"no window":          {"ENGINE = MergeTree ORDER BY n", "its non_replicated_deduplication_window is 0"},
 		"too small":          {"ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 99", "is 99 parts, and 100 batches"},
 		"many parts a batch": {"ENGINE = MergeTree PARTITION BY n ORDER BY n SETTINGS non_replicated_deduplication_window = 999", "make up to 1000"},
+		"too small, quoted":  {"ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = '99'", "is 99 parts, and 100 batches"},
 		"merging engine":     {"ENGINE = ReplacingMergeTree ORDER BY n", "its non_replicated_deduplication_window is 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -170,7 +170,7 @@ func (t *table) readWindow(ctx context.Context, q *session) error {
 }
 
 func (t *table) setting(ctx context.Context, q *session, name string) (int, error) {
-	if m := regexp.MustCompile(`\b` + name + ` = (\d+)`).FindStringSubmatch(t.full); m != nil {
+	if m := regexp.MustCompile(`\b` + name + ` = '?(\d+)`).FindStringSubmatch(t.full); m != nil {
 		return strconv.Atoi(m[1])
 	}
 	n := 0
