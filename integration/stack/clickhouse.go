@@ -37,6 +37,7 @@ type ClickHouseUser struct {
 	Grants         []string // such as "SELECT ON d.t": nothing else is allowed
 	Quota          string   // XML of the intervals of a quota; "": unlimited
 	Settings       string   // XML of a settings profile of the user's own
+	Databases      string   // XML of the rows that the user may see: <d><t><filter>…</filter></t></d>; "": all
 }
 
 // ClickHouseServer is one ClickHouse server, with the native protocol and HTTP.
@@ -129,8 +130,8 @@ func users(o ClickHouseOptions) string {
 		for _, g := range u.Grants {
 			grants += "<query>GRANT " + g + "</query>"
 		}
-		all += fmt.Sprintf("<%[1]s><password>%s</password><networks><ip>127.0.0.1</ip></networks><profile>%[1]s</profile><quota>%[1]s</quota><grants>%[3]s</grants></%[1]s>\n",
-			u.Name, u.Password, grants)
+		all += fmt.Sprintf("<%[1]s><password>%s</password><networks><ip>127.0.0.1</ip></networks><profile>%[1]s</profile><quota>%[1]s</quota><grants>%[3]s</grants><databases>%[4]s</databases></%[1]s>\n",
+			u.Name, u.Password, grants, u.Databases)
 		profiles += "<" + u.Name + ">" + u.Settings + "</" + u.Name + ">"
 		quotas += "<" + u.Name + ">" + u.Quota + "</" + u.Name + ">"
 	}

@@ -100,6 +100,58 @@ func TestProfile(t *testing.T) {
 	r.want("SELECT count(), sum(rows) FROM system.parts WHERE database = '$' AND level = 0", "2\t4")
 }
 
+// TestProfileHides: nor can it hide rows that the sink looks for, give answers of
+// an hour ago, or have views lose what they fail for.
+func TestProfileHides(t *testing.T) {
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "odd", Password: "x", Grants: []string{"ALL ON *.*"},
+		Settings: `<use_query_cache>1</use_query_cache><query_cache_nondeterministic_function_handling>save</query_cache_nondeterministic_function_handling>
+			<query_cache_system_table_handling>save</query_cache_system_table_handling><additional_table_filters>{'hidden.t': 'n = 0'}</additional_table_filters>
+			<aggregate_functions_null_for_empty>1</aggregate_functions_null_for_empty><materialized_views_ignore_errors>1</materialized_views_ignore_errors>`}}})
+	r := newRig(t, c, field("n", record.Int))
+	r.database, r.conn.Database, r.conn.Username, r.conn.Password = "hidden", "hidden", "odd", sink.NewSecret("x")
+	if err := c.CreateDatabase(t.Context(), r.database); err != nil {
+		t.Fatal(err)
+	}
+	r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	for next := range int64(2) { // what is found the first time is not what is found then
+		_, found, err := r.open().Claim(t.Context(), claimed())
+		if want := max(next, 2*next-1); err != nil || next > 0 && found.High[0] != want || (found.State == sink.Has) != (next > 0) {
+			t.Errorf("found %+v, %v, want %d", found, err, want)
+		}
+		r.mustWrite(r.claim(r.open()), next, []any{5})
+	}
+	r.exec("CREATE TABLE $.all (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.toall TO $.all AS SELECT n FROM $.t")
+	r.mustWrite(r.claim(r.open()), 2, []any{5})
+	r.want("SELECT count() FROM $.all", "1")
+	r.exec("CREATE TABLE $.v (n UInt8) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.v AS SELECT s AS n FROM (SELECT toUInt8(concat('x', toString(n))) AS s FROM $.t)")
+	if err := r.write(r.claim(r.open()), 3, []any{5}); err == nil {
+		t.Error("a view that has lost a row is passed over")
+	}
+}
+
+// TestRowPolicy: rows that the user may not see would be taken for missing, and
+// sent once more.
+func TestRowPolicy(t *testing.T) {
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "half", Password: "x", Grants: []string{"ALL ON *.*"},
+		Databases: "<policy><t><filter>n = 0</filter></t></policy>"}}})
+	r := newRig(t, c, field("n", record.Int))
+	r.database, r.conn.Database, r.conn.Username, r.conn.Password = "policy", "policy", "half", sink.NewSecret("x")
+	if err := c.CreateDatabase(t.Context(), r.database); err != nil {
+		t.Fatal(err)
+	}
+	r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.open() // of a table without rows the server has no plan; but then nothing is hidden
+	r.mustWrite(r.claim(r.open()), 0, []any{1})
+	r.refused("a row policy hides rows of it from the user", "DROP ROW POLICY", "delivery: at_least_once")
+	r.conn.Username, r.conn.Password = "default", sink.NewSecret("")
+	r.open()
+	r.conn.Username, r.conn.Password, r.options.Provenance.Off = "half", sink.NewSecret("x"), true
+	r.exec("ALTER TABLE $.t DROP COLUMN _sink, DROP COLUMN _incarnation, DROP COLUMN _topic, DROP COLUMN _partition, DROP COLUMN _offset")
+	r.open() // it is not asked for rows
+}
+
 // TestSettingsOfTheSink: what exactness rests on is nobody else's.
 func TestSettingsOfTheSink(t *testing.T) {
 	for _, name := range []string{"use_strict_insert_block_limits", "limit", "result_overflow_mode", "use_query_cache", "async_insert", "insert_deduplicate", "skip_unavailable_shards"} {

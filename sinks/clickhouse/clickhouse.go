@@ -51,7 +51,7 @@ func open(ctx context.Context, c sink.Config) (sink.Sink, error) {
 			return err
 		}
 		s.note(t)
-		_, err = s.check(t)
+		_, err = s.check(ctx, q, t)
 		return err
 	})
 	if err != nil {
@@ -61,12 +61,22 @@ func open(ctx context.Context, c sink.Config) (sink.Sink, error) {
 }
 
 // check matches the table with the sink.
-func (s *clickHouse) check(t *table) (*block, error) {
+func (s *clickHouse) check(ctx context.Context, q *session, t *table) (*block, error) {
 	b, err := s.bind(t)
-	if s.exact {
-		err = errors.Join(err, t.promise(len(s.dialer.addresses)))
-		if b != nil {
-			err = errors.Join(err, t.steady(b))
+	if !s.exact {
+		return b, err
+	}
+	err = errors.Join(err, t.promise(len(s.dialer.addresses)))
+	if b != nil {
+		err = errors.Join(err, t.steady(b))
+	}
+	if b != nil && b.identified && t.mergeTree() {
+		if asked := t.readPolicy(ctx, q); asked != nil {
+			return nil, asked
+		}
+		if t.veiled {
+			err = errors.Join(err, t.refuse("a row policy hides rows of it from the user, which would be taken for missing and be sent again; "+
+				"mend it with CREATE ROW POLICY … USING 1 TO the user, or DROP ROW POLICY, or do without these columns, see provenance"))
 		}
 	}
 	return b, err
@@ -89,7 +99,7 @@ func (s *clickHouse) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink
 		}
 		s.note(t)
 		w.table = t
-		if w.block, err = s.check(t); err != nil {
+		if w.block, err = s.check(ctx, q, t); err != nil {
 			return err
 		}
 		found, err = s.find(ctx, q, t, w.block, c)

@@ -132,10 +132,11 @@ func (c *cord) pull() {
 
 // options are those of clickhouse-go for one address.
 func (d *dialer) options(i int, wire *cord) *clickhouse.Options {
-	// An answer that a profile of the user cuts short would be taken for rows that
-	// are not there.
+	// An answer that a profile of the user cuts short, or that is of an hour ago,
+	// would be taken for rows that are not there.
 	settings := clickhouse.Settings{"limit": "0", "offset": "0", "result_overflow_mode": "throw", "read_overflow_mode": "throw",
-		"group_by_overflow_mode": "throw", "timeout_overflow_mode": "throw", "skip_unavailable_shards": "0"}
+		"group_by_overflow_mode": "throw", "timeout_overflow_mode": "throw", "skip_unavailable_shards": "0", "use_query_cache": "0",
+		"additional_table_filters": "{}", "aggregate_functions_null_for_empty": "0"}
 	for k, v := range d.c.Settings {
 		settings[k] = v
 	}

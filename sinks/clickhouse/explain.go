@@ -44,11 +44,18 @@ func mend(code int32) bool {
 	return false
 }
 
+// tooManyPartitions says whether a batch touches more of the table's partitions
+// than an insert may, which is so each time it comes. Its number is that of parts
+// that are not merged fast enough.
+func tooManyPartitions(code int32, message string) bool {
+	return code == codeTooManyParts && strings.Contains(message, "max_partitions_per_insert_block")
+}
+
 // advice is what a person can do about an error that comes again.
 func advice(code int32, message string) string {
 	switch code {
 	case codeTooManyParts:
-		if strings.Contains(message, "max_partitions_per_insert_block") { // the same number for another matter
+		if tooManyPartitions(code, message) {
 			return "; a batch touches more partitions than the server allows: a coarser PARTITION BY, or settings: {max_partitions_per_insert_block: …}"
 		}
 		return "; merges do not keep up: write fewer and larger batches (batch.age, slots, a coarser PARTITION BY), and look at system.merges"
@@ -147,7 +154,7 @@ func explainCode(code int32, message string) error {
 		text += ": " + firstSentence(message)
 	}
 	err := errors.New(text + advice(code, message))
-	if mend(code) {
+	if mend(code) || tooManyPartitions(code, message) {
 		return sink.Permanent(err)
 	}
 	return err

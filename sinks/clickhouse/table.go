@@ -33,6 +33,7 @@ type table struct {
 	hidden   error      // why they are not to be seen
 
 	unseen []viewName // views, and tables that they fill, that the user may not see
+	veiled bool       // a row policy hides rows of it from the user
 }
 
 type tableColumn struct {
@@ -152,6 +153,21 @@ func (t *table) readHead(ctx context.Context, q *session) (found bool, err error
 	return found, nil
 }
 
+// readPolicy finds out whether the user sees all rows. That takes no right but
+// SELECT: the server's plan of a question has the policy in it.
+func (t *table) readPolicy(ctx context.Context, q *session) error {
+	err := q.rows(ctx, "EXPLAIN actions = 1 SELECT 1 FROM "+t.path(), func(scan func(...any) error) error {
+		var line string
+		err := scan(&line)
+		t.veiled = t.veiled || strings.Contains(line, "Row level filter")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ask whether all rows of %s are to be seen: %w", t.path(), err)
+	}
+	return nil
+}
+
 // readWindow finds how much the table remembers: what its own settings say, or
 // the server's.
 func (t *table) readWindow(ctx context.Context, q *session) error {
@@ -174,7 +190,11 @@ func (t *table) setting(ctx context.Context, q *session, name string) (int, erro
 		return strconv.Atoi(m[1])
 	}
 	n := 0
-	err := q.rows(ctx, "SELECT value FROM system.merge_tree_settings WHERE name = "+literal(name), func(scan func(...any) error) error {
+	settings := "system.merge_tree_settings"
+	if t.replicated() { // which have a section of their own in the server's configuration
+		settings = "system.replicated_merge_tree_settings"
+	}
+	err := q.rows(ctx, "SELECT value FROM "+settings+" WHERE name = "+literal(name), func(scan func(...any) error) error {
 		var text string
 		if err := scan(&text); err != nil {
 			return err

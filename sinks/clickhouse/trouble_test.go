@@ -102,7 +102,7 @@ func TestServerTrouble(t *testing.T) {
 func TestSettings(t *testing.T) {
 	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
 	r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree PARTITION BY n ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
-	r.fails(r.claim(r.open()), false, 0, numbered(0, 150), "a coarser PARTITION BY, or settings: {max_partitions_per_insert_block")
+	r.fails(r.claim(r.open()), true, 0, numbered(0, 150), "a coarser PARTITION BY, or settings: {max_partitions_per_insert_block")
 	r.conn.Settings = map[string]string{"max_partitions_per_insert_block": "200"}
 	r.mustWrite(r.claim(r.open()), 0, numbered(0, 150)...)
 	r.want("SELECT count() FROM $.t", "150")

@@ -219,7 +219,8 @@ func ownSettings() []string {
 		"max_insert_block_size", "max_insert_block_size_rows", "max_insert_block_size_bytes", "use_strict_insert_block_limits",
 		"send_logs_level", "insert_distributed_one_random_shard", "insert_deduplication_version", "materialized_views_ignore_errors",
 		"limit", "offset", "result_overflow_mode", "read_overflow_mode", "group_by_overflow_mode", "distinct_overflow_mode",
-		"skip_unavailable_shards", "use_query_cache", "additional_table_filters"}
+		"skip_unavailable_shards", "use_query_cache", "additional_table_filters",
+		"aggregate_functions_null_for_empty"}
 }
 
 // settings are those of an INSERT.
@@ -253,6 +254,9 @@ func (s *clickHouse) settings(token string, limit time.Duration) []native.Settin
 	set("min_insert_block_size_rows", "0", true)
 	set("min_insert_block_size_bytes", "0", true)
 	set("use_strict_insert_block_limits", "0", false) // since 26.x it would split a block, each piece with a token of its own
+	// A view gets all rows, or the batch has failed.
+	set("materialized_views_ignore_errors", "0", false)
+	set("additional_table_filters", "{}", false)
 	set("send_logs_level", "none", false)
 	return all
 }
