@@ -152,7 +152,7 @@ func (l *Lane) prime(ctx context.Context, position Vector) error {
 			}
 			at[i] = min(max(at[i], gap.Next), until[i])
 			continue
-		case err != nil && IsFinal(err):
+		case err != nil && isFinal(err):
 			return nil // the cut will meet it, and say so
 		case err != nil:
 			return err

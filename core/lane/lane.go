@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -86,9 +85,6 @@ type Book interface {
 type Member interface {
 	Heartbeat(ctx context.Context) error
 }
-
-// ErrPressed says that other lanes wait for the memory that this one holds.
-var ErrPressed = errors.New("the memory that the batch holds is wanted")
 
 // Budget bounds the memory of the whole program.
 type Budget interface {

@@ -13,32 +13,6 @@ import (
 	"github.com/sluicekit/sluice/core/telemetry"
 )
 
-// GapError says that records which the sink has not seen are gone.
-type GapError struct {
-	Topic     string
-	Partition int32
-	First     int64 // the position
-	Next      int64 // the first record that is left
-}
-
-func (e *GapError) Error() string {
-	return fmt.Sprintf("records %s[%d] [%d,%d) are gone from the topic before this sink has read them", e.Topic, e.Partition, e.First, e.Next)
-}
-
-// TruncatedError says that the log ends below the position.
-type TruncatedError struct {
-	Topic         string
-	Partition     int32
-	Position, End int64
-}
-
-func (e *TruncatedError) Error() string {
-	if e.End < 0 { // where it parts from what was read is not known
-		return fmt.Sprintf("%s[%d] was cut off below the sink's position %d and written anew", e.Topic, e.Partition, e.Position)
-	}
-	return fmt.Sprintf("%s[%d] ends at %d, below the sink's position %d: records were truncated, or the topic is another one", e.Topic, e.Partition, e.End, e.Position)
-}
-
 // cutting is what a lane gathers for one cut. Its memory is used again.
 type cutting struct {
 	c *Config
@@ -120,7 +94,7 @@ func (l *Lane) read(ctx context.Context, e *Effect) Event {
 			break
 		}
 		if err != nil {
-			if !e.Fixed && Vec(t.at...) != e.Cut.First && IsFinal(err) {
+			if !e.Fixed && Vec(t.at...) != e.Cut.First && isFinal(err) {
 				break // what was read before it is committed first
 			}
 			return l.unread(e, err)
@@ -162,9 +136,6 @@ func (l *Lane) full(until []int64) bool {
 }
 
 var errAged = errors.New("the batch has reached its age")
-
-// ErrComplete says that nothing will come any more: what there is, is a batch.
-var ErrComplete = errors.New("all is read")
 
 // next waits for a chunk, for as long as the age of the batch allows.
 func (l *Lane) next(ctx context.Context, until []int64) (*Chunk, error) {
@@ -214,14 +185,6 @@ func (l *Lane) unread(e *Effect, err error) Event {
 		return Event{Kind: Halted, Reason: Truncated}
 	}
 	return l.failure("read", e.Cut, err)
-}
-
-// IsFinal says that asking again gives the same error.
-func IsFinal(err error) bool {
-	var gap *GapError
-	var cut *TruncatedError
-	var bad *UnreadableError
-	return errors.As(err, &gap) || errors.As(err, &cut) || errors.As(err, &bad)
 }
 
 // behind is the position behind a gap.
