@@ -17,7 +17,7 @@ func described(t *testing.T, c *config.Config) map[string]plan.Events {
 	t.Helper()
 	events := map[string]plan.Events{}
 	for i := range c.Streams {
-		o, err := c.Streams[i].Decode()
+		o, err := c.Streams[i].Decode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestBlame(t *testing.T) {
 	f := func(options, want string) {
 		t.Helper()
 		c := mustLoad(t, "-- a.yaml --\nstreams:\n  e:\n    kafka: {brokers: k:1, topics: t, group: g}\n"+options+"\n-- e.avsc --\n{\"type\": \"record\", \"name\": \"e\", \"fields\": [{\"name\": \"id\", \"type\": \"string\"}]}\n")
-		o, err := c.Streams[0].Decode()
+		o, err := c.Streams[0].Decode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -102,18 +102,13 @@ func (s *Stream) Folder() folder.Options {
 	return o
 }
 
-// DecodeFiles is Decode for a stream of files. writers knows the schemas of Avro
-// containers; nil where nothing is decoded. Without schema: the first container
-// that there is says what the events hold.
-func (s *Stream) DecodeFiles(writers decode.Writers) (decode.Options, error) {
-	o, err := s.Decode()
-	if err != nil || s.Format != Avro {
-		return o, err
+// fileSchema is the schema of Avro files: without schema: the one of the first
+// container that there is says what the events hold.
+func (s *Stream) fileSchema() ([]byte, error) {
+	if s.Schema != nil {
+		return s.Schema, nil
 	}
-	if o.Writers = writers; s.Schema == nil {
-		o.Schema, err = folder.FirstSchema(s.Folder())
-	}
-	return o, err
+	return folder.FirstSchema(s.Folder())
 }
 
 // checkStates refuses two streams with one state folder.

@@ -33,14 +33,22 @@ func (s *Sink) Open(target int, p *plan.Plan, log *slog.Logger) sink.Config {
 	}
 }
 
-// Decode says how the stream's events are written.
-func (s *Stream) Decode() (decode.Options, error) {
+// Decode says how the stream's events are written. containers knows the schemas
+// that Avro files hold, and is asked by a stream of files alone; nil where
+// nothing is decoded.
+func (s *Stream) Decode(containers decode.Writers) (decode.Options, error) {
 	o := decode.Options{Format: string(s.Format), Framing: string(s.Framing), Envelope: decode.Envelope(s.Envelope), Schema: s.Schema}
 	for _, t := range s.Types {
 		if o.Types == nil {
 			o.Types = map[string]decode.Declared{}
 		}
 		o.Types[t.Path] = decode.Declared{Type: t.Type, Unit: t.Unit}
+	}
+	if s.Files != nil && s.Format == Avro {
+		var err error
+		o.Writers = containers
+		o.Schema, err = s.fileSchema()
+		return o, err
 	}
 	if s.Registry == nil {
 		return o, nil

@@ -12,7 +12,6 @@ import (
 	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/plan"
-	"github.com/sluicekit/sluice/core/source"
 )
 
 // checkTimeout bounds what one registry, cluster or destination may take to
@@ -61,10 +60,7 @@ func (k *checker) events(ctx context.Context) (map[string]plan.Events, error) {
 func openForCheck(ctx context.Context, s *config.Stream) (plan.Events, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	o, err := s.Decode()
-	if s.Files != nil {
-		o, err = s.DecodeFiles(nil)
-	}
+	o, err := s.Decode(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +95,7 @@ func (k *checker) topics(ctx context.Context) {
 func (k *checker) describeTopics(ctx context.Context, s *config.Stream) (partitions int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	options, err := s.Kafka.Cluster()
-	if err != nil {
-		return 0, err
-	}
-	cluster, err := source.Open(options)
+	cluster, err := openCluster(s)
 	if err != nil {
 		return 0, err
 	}

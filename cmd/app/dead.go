@@ -11,7 +11,6 @@ import (
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/lane"
-	"github.com/sluicekit/sluice/core/source"
 )
 
 const deadHelp = `
@@ -141,11 +140,7 @@ func lettersOf(s *config.Stream) (r deadletter.Reader, where string, close func(
 	if dir := s.DeadLetters.Dir; dir != "" {
 		return deadletter.NewFiles(dir, s.Name), dir, func() {}, nil
 	}
-	o, err := s.Kafka.Cluster()
-	if err != nil {
-		return nil, "", func() {}, fmt.Errorf("stream %s: %w", s.Name, err)
-	}
-	cluster, err := source.Open(o)
+	cluster, err := openCluster(s)
 	if err != nil {
 		return nil, "", func() {}, fmt.Errorf("stream %s: %w", s.Name, err)
 	}

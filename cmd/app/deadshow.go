@@ -169,7 +169,7 @@ func (d *deadFlags) decode(ctx context.Context, cfg *config.Config, shown []show
 func openForText(ctx context.Context, s *config.Stream) (*decode.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return openEvents(ctx, s)
+	return openEvents(ctx, s, nil)
 }
 
 func textOf(ctx context.Context, s *decode.Stream, value []byte) ([]byte, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,11 +102,11 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	from, close, err := openPeek(ctx, stream)
+	from, end, err := openCopy(ctx, stream)
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
-	defer close()
+	defer end()
 	events, err := p.events(ctx, cfg, stream, from.files)
 	if err != nil {
 		return err
@@ -121,7 +120,7 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 		return err
 	}
 	totals, err := peek.Run(ctx, peek.Options{
-		Origin: from.Origin, Topics: topicsOf(stream), Partitions: p.partitions, Events: events, Plan: pl,
+		Origin: from.toPeek(), Topics: topicsOf(stream), Partitions: p.partitions, Events: events, Plan: pl,
 		Tail: tail, From: begin, Limit: p.limit, Follow: p.follow,
 		Show: shown.record, Groups: shown.groups, Progress: shown.progress,
 		Warn: func(err error) { fmt.Fprintf(c.stderr, "sluice: %s\n", err) },
@@ -133,56 +132,6 @@ func (p *peekFlags) run(ctx context.Context, c *call) error {
 		return fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
 	return nil
-}
-
-// looked is where a stream is looked at.
-type looked struct {
-	peek.Origin
-	files *folder.Source // nil for Kafka
-}
-
-// openPeek opens where a stream's records are. Files are looked at with a copy
-// of the state folder, so that offsets are those of the stream, and neither its
-// lock nor its progress is touched.
-func openPeek(ctx context.Context, s *config.Stream) (_ looked, close func(), err error) {
-	if s.Files == nil {
-		options, err := s.Kafka.Cluster()
-		if err != nil {
-			return looked{}, nil, err
-		}
-		cluster, err := source.Open(options)
-		if err != nil {
-			return looked{}, nil, err
-		}
-		return looked{Origin: peek.Kafka(cluster)}, cluster.Close, nil
-	}
-	options := s.Folder()
-	state, err := os.MkdirTemp("", "sluice-peek-")
-	if err != nil {
-		return looked{}, nil, err
-	}
-	remove := func() { os.RemoveAll(state) } //nolint:errcheck // it is in the system's folder for such
-	if err := folder.Copy(options.State, state); err != nil {
-		remove()
-		return looked{}, nil, err
-	}
-	options.State = state
-	files, err := folder.Open(options)
-	if err != nil {
-		remove()
-		return looked{}, nil, err
-	}
-	m := files.Member()
-	close = func() {
-		m.Leave(context.WithoutCancel(ctx)) //nolint:errcheck // the progress is a copy
-		files.Close()                       //nolint:errcheck
-		remove()
-	}
-	if _, err := m.Join(ctx); err != nil {
-		close()
-		return looked{}, nil, err
-	}
-	return looked{peek.Files(files), files}, close, nil
 }
 
 // checked looks at the flags and the argument as far as they can be judged
@@ -236,13 +185,8 @@ func parseFrom(text string, now time.Time) (peek.From, error) {
 		}
 		return peek.From{Offset: &n}, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil {
-		return peek.From{Position: source.AtTime(now.Add(-d.Abs()))}, nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return peek.From{Position: source.AtTime(t)}, nil
-		}
+	if t, err := parseSince(text, now); err == nil {
+		return peek.From{Position: source.AtTime(t)}, nil
 	}
 	return peek.From{}, errors.New("say earliest, latest, an offset, -100, 15m or 2026-11-22T10:00:00Z")
 }
@@ -251,27 +195,26 @@ func parseFrom(text string, now time.Time) (peek.From, error) {
 func (p *peekFlags) choose(c *call, cfg *config.Config) (*config.Stream, *config.Sink, error) {
 	name := ""
 	var s *config.Sink
-	if p.sink != "" {
-		i := slices.IndexFunc(cfg.Sinks, func(s config.Sink) bool { return s.Name == p.sink })
-		if i < 0 {
+	switch {
+	case p.sink != "":
+		if s = cfg.Sink(p.sink); s == nil {
 			var names []string
-			for _, s := range cfg.Sinks {
-				names = append(names, s.Name)
+			for i := range cfg.Sinks {
+				names = append(names, cfg.Sinks[i].Name)
 			}
 			return nil, nil, nameless("sink", p.sink, names)
 		}
-		s = &cfg.Sinks[i]
 		name = s.From
-	} else if len(c.args) > 0 {
+	case len(c.args) > 0:
 		name = c.args[0]
-	} else if len(cfg.Streams) == 1 {
+	case len(cfg.Streams) == 1:
 		name = cfg.Streams[0].Name
+	}
+	if stream := cfg.Stream(name); stream != nil {
+		return stream, s, nil
 	}
 	var names []string
 	for i := range cfg.Streams {
-		if cfg.Streams[i].Name == name {
-			return &cfg.Streams[i], s, nil
-		}
 		names = append(names, cfg.Streams[i].Name)
 	}
 	if name == "" {
@@ -294,10 +237,7 @@ const peekGrace = 3 * time.Second
 func (p *peekFlags) events(ctx context.Context, cfg *config.Config, s *config.Stream, files *folder.Source) (*decode.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	o, err := s.Decode()
-	if files != nil {
-		o, err = s.DecodeFiles(files)
-	}
+	o, err := s.Decode(files)
 	if err != nil {
 		return nil, err
 	}

@@ -14,11 +14,9 @@ import (
 	"github.com/sluicekit/sluice/config"
 	"github.com/sluicekit/sluice/core/deadletter"
 	"github.com/sluicekit/sluice/core/decode"
-	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/plan"
-	"github.com/sluicekit/sluice/core/source"
 	"github.com/sluicekit/sluice/core/telemetry"
 )
 
@@ -154,37 +152,6 @@ func (s *stream) close() {
 	}
 }
 
-// origin is where a stream's records are, and its progress: one of the two.
-type origin struct {
-	cluster *source.Cluster
-	files   *folder.Source
-}
-
-func (s *origin) close() {
-	if s.cluster != nil {
-		s.cluster.Close()
-	}
-	if s.files != nil {
-		s.files.Close() //nolint:errcheck // what was stored is on the disk already
-	}
-}
-
-func (s *origin) openOrigin(c *config.Stream, log *slog.Logger) error {
-	if c.Files != nil {
-		o := c.Folder()
-		o.Log = log.With("stream", c.Name)
-		var err error
-		s.files, err = folder.Open(o)
-		return err
-	}
-	o, err := c.Kafka.Cluster()
-	if err != nil {
-		return err
-	}
-	s.cluster, err = source.Open(o)
-	return err
-}
-
 // openLetters opens the place of the dead letters.
 func (s *stream) openLetters(c *config.Stream) error {
 	var err error
@@ -208,8 +175,8 @@ func openStreams(ctx context.Context, cfg *config.Config, registry *telemetry.Re
 		s := &cfg.Streams[i]
 		opened := &stream{}
 		out[s.Name] = opened
-		err := opened.openOrigin(s, log)
-		if err != nil {
+		var err error
+		if opened.origin, err = openOrigin(s, log.With("stream", s.Name)); err != nil {
 			return out, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		if err := opened.openLetters(s); err != nil {
@@ -217,7 +184,7 @@ func openStreams(ctx context.Context, cfg *config.Config, registry *telemetry.Re
 		}
 		shown, began := registry.Stream(s.Name), time.Now()
 		for wait := 500 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
-			out[s.Name].events, err = opened.openEvents(ctx, s)
+			opened.events, err = openEvents(ctx, s, opened.files)
 			if err == nil {
 				shown.SetState(telemetry.Idle, "")
 				break
@@ -236,29 +203,6 @@ func openStreams(ctx context.Context, cfg *config.Config, registry *telemetry.Re
 		}
 	}
 	return out, nil
-}
-
-// openEvents learns what the events of a stream hold.
-func openEvents(ctx context.Context, s *config.Stream) (*decode.Stream, error) {
-	o, err := s.Decode()
-	if s.Files != nil {
-		o, err = s.DecodeFiles(nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return decode.Open(ctx, o)
-}
-
-func (s *stream) openEvents(ctx context.Context, c *config.Stream) (*decode.Stream, error) {
-	if s.files == nil {
-		return openEvents(ctx, c)
-	}
-	o, err := c.DecodeFiles(s.files)
-	if err != nil {
-		return nil, err
-	}
-	return decode.Open(ctx, o)
 }
 
 // pipelineOptions puts a stream and its sinks together.

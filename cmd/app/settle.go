@@ -11,11 +11,9 @@ import (
 	"strings"
 
 	"github.com/sluicekit/sluice/config"
-	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/settle"
 	"github.com/sluicekit/sluice/core/sink"
-	"github.com/sluicekit/sluice/core/source"
 )
 
 const settleHelp = `
@@ -194,51 +192,16 @@ func (s *settler) views(ctx context.Context) (out []view, closeAll func(), err e
 }
 
 func (s *settler) view(ctx context.Context, stream *config.Stream) (view, func(), error) {
-	store, end, err := openStore(stream)
+	from, err := openOrigin(stream, quiet())
 	if err != nil {
 		return view{}, nil, err
 	}
-	v, err := settle.Read(ctx, settle.Options{Store: store, Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
+	v, err := settle.Read(ctx, settle.Options{Store: from.toSettle(), Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
 	if err != nil {
-		end()
+		from.close()
 		return view{}, nil, err
 	}
-	return view{v, stream}, end, nil
-}
-
-// openStore opens where a stream's progress is kept.
-func openStore(stream *config.Stream) (settle.Store, func(), error) {
-	if stream.Files != nil {
-		files, err := folder.Open(stream.Folder())
-		if err != nil {
-			return nil, nil, err
-		}
-		return folder.Settling{Source: files}, func() { files.Close() }, nil //nolint:errcheck // what was stored is on the disk already
-	}
-	o, err := stream.Kafka.Cluster()
-	if err != nil {
-		return nil, nil, err
-	}
-	cluster, err := source.Open(o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return cluster, cluster.Close, nil
-}
-
-// A stream of files is its own topic, and its state folder its group.
-func topicsOf(s *config.Stream) []string {
-	if s.Files != nil {
-		return []string{s.Name}
-	}
-	return s.Kafka.Topics
-}
-
-func groupOf(s *config.Stream) string {
-	if s.Files != nil {
-		return s.Name
-	}
-	return s.Kafka.Group
+	return view{v, stream}, from.close, nil
 }
 
 // sinks of a stream, as settle needs them.

@@ -60,7 +60,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := loaded.Streams[0].Decode()
+	o, err := loaded.Streams[0].Decode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
