@@ -12,6 +12,7 @@ import (
 	"github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/plan"
+	"github.com/sluicekit/sluice/core/source"
 )
 
 // checkTimeout bounds what one registry, cluster or destination may take to
@@ -111,11 +112,7 @@ func (k *checker) describeTopics(ctx context.Context, s *config.Stream) (partiti
 	for _, name := range s.Kafka.Topics {
 		n := len(d.Topics[name].Partitions)
 		partitions += n
-		width := 1
-		if s.Slots > 0 {
-			width = (n + s.Slots - 1) / s.Slots
-		}
-		if err := ledger.Check(k.config.Entries(s.Name), int32(width)); err != nil {
+		if err := ledger.Check(k.config.Entries(s.Name), source.WidthOf(int32(n), s.Slots)); err != nil {
 			return 0, fmt.Errorf("topic %s: %w", name, err)
 		}
 	}

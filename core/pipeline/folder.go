@@ -62,10 +62,7 @@ func (c *filesCursor) outside(err error) error {
 
 func (c *filesCursor) next() (source.Record, bool) { return c.Next() }
 
-func (c *filesCursor) ended(at int64) (next int64, more bool, err error) {
-	next, err = c.Ended(at)
-	return next, false, err
-}
+func (c *filesCursor) ended(at int64) (next int64, err error) { return c.Ended(at) }
 
 func (c *filesCursor) high() int64 { return c.End() }
 

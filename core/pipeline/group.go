@@ -105,11 +105,7 @@ func (b *book) Known(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, topic := range h.o.Topics {
-		all := make([]int32, len(d.Topics[topic].Partitions))
-		for i := range all {
-			all[i] = int32(i)
-		}
-		stored, err := h.origin.FetchOffsets(ctx, h.o.Group, map[string][]int32{topic: all})
+		stored, err := h.stored(ctx, topic, int32(len(d.Topics[topic].Partitions)))
 		if err != nil {
 			return false, err
 		}

@@ -65,8 +65,7 @@ func newKafka(c *source.Cluster, b *Budget) *kafka {
 	return &kafka{Cluster: c, fetcher: source.NewFetcher(c, b, answer)}
 }
 
-// end is not called close: cursors embed a kafka, and close is theirs.
-func (k *kafka) end() { k.fetcher.Close() }
+func (k *kafka) close() { k.fetcher.Close() }
 
 func (k *kafka) cursor(o cursorOptions) cursor {
 	return &kafkaCursor{kafka: k, o: o, at: -1, end: -1}
@@ -113,8 +112,8 @@ func (m kafkaMember) rejoin(ctx context.Context, owned []source.Slot) (generatio
 
 // kafkaCursor reads a partition of a cluster.
 type kafkaCursor struct {
-	*kafka
-	o cursorOptions
+	kafka *kafka
+	o     cursorOptions
 
 	fetched source.Fetched
 	reader  *source.Reader // of fetched; nil: nothing is
@@ -164,7 +163,7 @@ func (c *kafkaCursor) ask(at, behind int64, epoch int32) {
 	if behind == at && behind > 0 && epoch >= 0 {
 		req.CheckEpoch, req.LastEpoch = true, epoch
 	}
-	c.asked, c.askedAt = c.fetcher.Ask(req, c.end > at || c.end < 0), at
+	c.asked, c.askedAt = c.kafka.fetcher.Ask(req, c.end > at || c.end < 0), at
 }
 
 func (c *kafkaCursor) cancel() {
@@ -179,7 +178,7 @@ func (c *kafkaCursor) let() (freed int64) {
 	if c.reader == nil {
 		return 0
 	}
-	c.keep(c.reader)
+	c.kafka.keep(c.reader)
 	c.reader = nil
 	freed = c.charged
 	c.o.budget.charge(-c.charged)
@@ -237,7 +236,7 @@ func (c *kafkaCursor) next() (source.Record, bool) {
 	return r, ok
 }
 
-func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
+func (c *kafkaCursor) ended(at int64) (next int64, err error) {
 	reader := c.reader
 	err = reader.Err()
 	var torn *source.TornError
@@ -245,17 +244,17 @@ func (c *kafkaCursor) ended(at int64) (next int64, more bool, err error) {
 		// One batch is larger than what was asked for.
 		if need := int64(torn.Need); need > int64(c.o.maxBytes) && need < 1<<30 {
 			c.o.maxBytes = int32(need)
-			return at, false, nil
+			return at, nil
 		}
 	}
 	if err != nil {
-		return at, false, err
+		return at, err
 	}
 	if next := reader.NextOffset(); next > at {
 		c.at, c.epoch = next, reader.LeaderEpoch()
 		at = next
 	}
-	return at, false, nil
+	return at, nil
 }
 
 // ahead unpacks what was fetched a second time, with a reader of its own: the
@@ -269,7 +268,7 @@ func (c *kafkaCursor) ahead(from int64) iter.Seq[source.Record] {
 		c.o.budget.charge(n)
 		defer c.o.budget.charge(-n)
 		r := c.kafka.reader()
-		defer c.keep(r)
+		defer c.kafka.keep(r)
 		r.Reset(c.fetched, from)
 		for {
 			rec, ok := r.Next()
@@ -294,7 +293,7 @@ func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 	for n < len(offsets) && size < letterBytes {
 		at := offsets[n]
 		ask.Offset = at
-		got, err := c.Fetch(ctx, ask, nil)
+		got, err := c.kafka.Fetch(ctx, ask, nil)
 		var gone *source.OutOfRangeError
 		if errors.As(err, &gone) {
 			out[n].Missing = true

@@ -99,7 +99,7 @@ func (l *loader) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free(true)
-	if c, ok := l.cursor.(interface{ close() }); ok {
+	if c, ok := l.cursor.(closer); ok {
 		c.close()
 	}
 }
@@ -234,10 +234,10 @@ func (l *loader) foresee(ctx context.Context, at int64, err error) {
 // ended is called when the cursor has no more records.
 func (l *loader) ended(c *chunk) error {
 	l.open = false
-	next, more, err := l.cursor.ended(c.Next)
+	next, err := l.cursor.ended(c.Next)
 	if err != nil {
 		return err
 	}
-	l.open, c.Next = more, max(c.Next, next)
+	c.Next = max(c.Next, next)
 	return nil
 }

@@ -51,9 +51,8 @@ type walk interface {
 	fetch(ctx context.Context, at int64) error
 	// next is the next record of what was fetched.
 	next() (source.Record, bool)
-	// ended is asked when next has no more: the first offset that is not covered,
-	// and whether next goes on from there without a fetch.
-	ended(at int64) (next int64, more bool, err error)
+	// ended is asked when next has no more: the first offset that is not covered.
+	ended(at int64) (next int64, err error)
 	// high is the offset behind the last record that can be read, -1 if unknown.
 	high() int64
 	// free gives back what the last fetch took, and with all what was asked for in
@@ -106,6 +105,9 @@ type fence interface {
 	Commit(ctx context.Context, commits []source.OffsetCommit) error
 	End(reason error)
 }
+
+// closer is an origin or a cursor that is given back.
+type closer interface{ close() }
 
 // finite is an origin that may have nothing more to come.
 type finite interface {

@@ -68,8 +68,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.closeSinks()
-	if k, ok := p.origin.(*kafka); ok {
-		defer k.end()
+	if c, ok := p.origin.(closer); ok {
+		defer c.close()
 	}
 	m := p.origin.member(source.MemberOptions{
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: p.o.Topics,
@@ -217,7 +217,7 @@ func (p *pipeline) layouts(ctx context.Context) ([]source.Layout, error) {
 		}
 		width := known.width
 		if width <= 0 {
-			width = widthOf(n, p.o.Slots)
+			width = source.WidthOf(n, p.o.Slots)
 		}
 		out = append(out, source.Layout{Topic: name, Partitions: n, Width: width})
 	}
@@ -229,13 +229,6 @@ func topicOf(d source.Description, name string) (source.TopicDescription, error)
 		return t, nil
 	}
 	return source.TopicDescription{}, fmt.Errorf("topic %s: no such topic", name)
-}
-
-func widthOf(partitions int32, slots int) int32 {
-	if slots <= 0 {
-		return 1
-	}
-	return max(1, (partitions+int32(slots)-1)/int32(slots))
 }
 
 // known is what the group's records say of a topic.
@@ -250,11 +243,7 @@ type known struct {
 // incarnation count for the width alone: Kafka has deleted the others of their
 // kind with the topic, so that one is missing proves nothing.
 func (p *pipeline) records(ctx context.Context, topic, incarnation string, partitions int32) (known, error) {
-	all := make([]int32, partitions)
-	for i := range all {
-		all[i] = int32(i)
-	}
-	stored, err := p.origin.FetchOffsets(ctx, p.o.Group, map[string][]int32{topic: all})
+	stored, err := p.stored(ctx, topic, partitions)
 	if err != nil {
 		return known{}, err
 	}
@@ -278,6 +267,15 @@ func (p *pipeline) records(ctx context.Context, topic, incarnation string, parti
 		k.prefix++
 	}
 	return k, nil
+}
+
+// stored reads what the group has for all partitions of a topic.
+func (p *pipeline) stored(ctx context.Context, topic string, partitions int32) ([]source.Stored, error) {
+	all := make([]int32, partitions)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return p.origin.FetchOffsets(ctx, p.o.Group, map[string][]int32{topic: all})
 }
 
 // info is what members of one group should agree on.

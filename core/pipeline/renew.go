@@ -78,7 +78,7 @@ func (h *holding) sort() (n sorting) {
 		switch {
 		case mine[at]:
 			n.kept++
-			if first, count := rangeOf(layouts[at.Topic], at.Index); first != s.first || count != s.partitions {
+			if first, next := layouts[at.Topic].Range(at.Index); first != s.first || next != s.first+s.partitions {
 				s.leave() // and is begun anew in its new shape
 			}
 		case settle[at]:
@@ -105,16 +105,6 @@ func (h *holding) layoutsOf() map[string]source.Layout {
 		layouts[l.Topic] = l
 	}
 	return layouts
-}
-
-// rangeOf is a slot's first partition and how many it has; none in a layout that
-// does not have it.
-func rangeOf(l source.Layout, index int32) (first, count int32) {
-	if l.Width <= 0 {
-		return 0, 0
-	}
-	first = index * l.Width
-	return first, min(l.Width, l.Partitions-first)
 }
 
 // learn reads what the cluster and the group say of the topics.
@@ -196,13 +186,13 @@ func (h *holding) gain(ctx, run context.Context, n *sorting) error {
 		if t == nil || t.layout.Width <= 0 {
 			return fmt.Errorf("slot %s: the leader's assignment does not name its topic", slot)
 		}
-		first, count := rangeOf(t.layout, at.Index)
-		if count <= 0 {
+		first, next := t.layout.Range(at.Index)
+		if next <= first {
 			continue
 		}
 		h.writer.Forget(slot) // what a lane of before has left
-		want = append(want, ledger.SlotLayout{Slot: slot, First: first, Partitions: count})
-		slots = append(slots, newSlot(slot, first, count, t, h.gen.ID()))
+		want = append(want, ledger.SlotLayout{Slot: slot, First: first, Partitions: next - first})
+		slots = append(slots, newSlot(slot, first, next-first, t, h.gen.ID()))
 	}
 	if err := h.writer.Load(ctx, want); err != nil {
 		return err

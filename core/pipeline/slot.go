@@ -10,6 +10,7 @@ import (
 	"github.com/sluicekit/sluice/core/lane"
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/core/source"
 )
 
 // heldSlot is a slot in which lanes run.
@@ -182,7 +183,7 @@ func (h *holding) judge(s *heldSlot) {
 		s.notice = otherTopic(s, st.Incarnation)
 	case h.resized(s, st):
 		s.record = lane.Resized
-		s.notice = fmt.Sprintf("slots: %d would make slots of %d partitions, the records have %d", h.o.Slots, widthOf(s.topic.Load().layout.Partitions, h.o.Slots), st.Width)
+		s.notice = fmt.Sprintf("slots: %d would make slots of %d partitions, the records have %d", h.o.Slots, source.WidthOf(s.topic.Load().layout.Partitions, h.o.Slots), st.Width)
 	default:
 		s.record = lane.Present
 	}
@@ -192,7 +193,7 @@ func (h *holding) judge(s *heldSlot) {
 // has the partitions that the records know this is exact; after growth a
 // smaller width may be the old one, and stays in force.
 func (h *holding) resized(s *heldSlot, st ledger.State) bool {
-	want := widthOf(s.topic.Load().layout.Partitions, h.o.Slots)
+	want := source.WidthOf(s.topic.Load().layout.Partitions, h.o.Slots)
 	if max(st.Partitions, s.topic.Load().known.prefix) == s.topic.Load().layout.Partitions {
 		return want != st.Width
 	}

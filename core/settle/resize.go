@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/core/source"
 )
 
 // Resize rewrites all records for another number of slots per topic; 0: one
@@ -22,14 +23,14 @@ func (v *View) Resize(ctx context.Context, slots int) (*Plan, error) {
 			return nil, fmt.Errorf("topic %s: %w", v.Topics[i].Name, err)
 		}
 	}
-	if WidthOf(1<<20, slots) != WidthOf(1<<20, v.o.Slots) {
+	if source.WidthOf(1<<20, slots) != source.WidthOf(1<<20, v.o.Slots) {
 		p.note("the configuration says %s; change it to %d before the next start", saysSlots(v.o.Slots), slots)
 	}
 	return p, nil
 }
 
 func (p *Plan) resizeTopic(t *Topic, slots int) error {
-	width := WidthOf(t.Partitions, slots)
+	width := source.WidthOf(t.Partitions, slots)
 	if width > ledger.MaxWidth {
 		return fmt.Errorf("%d slots would have %d partitions each: at most %d", slots, width, ledger.MaxWidth)
 	}
@@ -45,7 +46,7 @@ func (p *Plan) resizeTopic(t *Topic, slots int) error {
 		return err
 	}
 	h := ledger.Header{Incarnation: t.Incarnation, Width: width, Partitions: t.Partitions}
-	for _, at := range layouts(t.Name, t.Partitions, width) {
+	for _, at := range layouts(t.layout(width)) {
 		var entries []ledger.Entry
 		for _, whole := range sinks {
 			e := whole

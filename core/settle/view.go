@@ -115,13 +115,13 @@ func (v *View) readTopic(ctx context.Context, t *Topic) error {
 		return err
 	}
 	v.stored[t.Name] = stored
-	t.Width = WidthOf(t.Partitions, v.o.Slots)
+	t.Width = source.WidthOf(t.Partitions, v.o.Slots)
 	for _, p := range slices.Sorted(maps.Keys(stored)) {
-		if r, err := ledger.Decode(t.Name, p, stored[p].Metadata); err == nil {
+		if r, err := ledger.Decode(t.Name, p, stored[p].Metadata); err == nil && r.Width > 0 {
 			t.Width = r.Width
 		}
 	}
-	for _, at := range layouts(t.Name, t.Partitions, t.Width) {
+	for _, at := range layouts(t.layout(t.Width)) {
 		s := &Slot{Inspected: ledger.Inspect(at, stored), Topic: t, Found: map[string]Found{}}
 		for i := range at.Partitions {
 			for _, b := range []struct {
@@ -175,18 +175,10 @@ func fetch(ctx context.Context, o Options, topic string, partitions int32) (map[
 	return out, nil
 }
 
-// WidthOf is how many partitions a slot has where slots: says how many slots a
-// topic has; 0: one partition each.
-func WidthOf(partitions int32, slots int) int32 {
-	if slots <= 0 {
-		return 1
-	}
-	return max(1, (partitions+int32(slots)-1)/int32(slots))
-}
-
-func layouts(topic string, partitions, width int32) (all []ledger.SlotLayout) {
-	for first := int32(0); first < partitions; first += width {
-		all = append(all, ledger.SlotLayout{Slot: ledger.Slot{Topic: topic, Index: first / width}, First: first, Partitions: min(width, partitions-first)})
+func layouts(l source.Layout) (all []ledger.SlotLayout) {
+	for i := range l.Slots() {
+		first, next := l.Range(i)
+		all = append(all, ledger.SlotLayout{Slot: ledger.Slot{Topic: l.Topic, Index: i}, First: first, Partitions: next - first})
 	}
 	return all
 }
@@ -246,6 +238,11 @@ func (v *View) Close() {
 		s.Close() //nolint:errcheck // nothing was left in it
 	}
 	clear(v.opened)
+}
+
+// layout is the topic's with so many partitions a slot.
+func (t *Topic) layout(width int32) source.Layout {
+	return source.Layout{Topic: t.Name, Partitions: t.Partitions, Width: width}
 }
 
 // Slots of all topics.

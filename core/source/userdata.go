@@ -27,6 +27,15 @@ type Layout struct {
 	Partitions, Width int32
 }
 
+// WidthOf is how many partitions a slot has where slots: says how many slots a
+// topic has; 0: one partition each.
+func WidthOf(partitions int32, slots int) int32 {
+	if slots <= 0 {
+		return 1
+	}
+	return max(1, (partitions+int32(slots)-1)/int32(slots))
+}
+
 // Slots is the number of slots.
 func (l Layout) Slots() int32 {
 	return int32((int64(l.Partitions) + int64(l.Width) - 1) / int64(l.Width))
