@@ -40,6 +40,7 @@ func runFaults(t *testing.T, o harness.Options) {
 		r.Seed, r.Events, r.Aborted, r.Unclear, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Files, r.Probe.Seconds())
 	t.Logf("faults: %v", r.Faults)
 	t.Logf("evidence: %+v", r.Evidence)
+	t.Logf("left out by the end of a transaction: %d partitions %q", len(r.LeftOut), r.LeftOut)
 	if r.Aborted*10 < r.Events {
 		t.Errorf("only %d of %d events were aborted", r.Aborted, r.Events)
 	}

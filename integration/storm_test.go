@@ -38,6 +38,7 @@ func runStorm(t *testing.T, o harness.Options) {
 		r.Seed, r.Events, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Files, r.Probe.Seconds())
 	t.Logf("storm: %+v", r.Storm)
 	t.Logf("evidence: %+v", r.Evidence)
+	t.Logf("left out by the end of a transaction: %d partitions %q", len(r.LeftOut), r.LeftOut)
 	if r.Storm.Worst > stall {
 		t.Errorf("%s stood still for %s", r.Storm.Where, r.Storm.Worst)
 	}

@@ -150,39 +150,6 @@ sluice: stopping; a second signal ends at once
 	}
 }
 
-func TestTopicAgainstLedger(t *testing.T) {
-	check := func(name string, wrong bool, change func(r *run)) {
-		t.Helper()
-		l := &ledger{}
-		for _, f := range []fate{committed, aborted} {
-			first, _ := l.begin(2)
-			l.end(first, 2, f)
-		}
-		l.begin(2) // unknown
-		l.acked(0, place{0, 5})
-		r := &run{o: Options{Partitions: 1}, ledger: l, truth: &truth{parts: []truthPart{{offsets: []int64{5, 6}, ids: []int64{0, 1}, next: 7}}}}
-		change(r)
-		if err := r.checkTopic(); (err != nil) != wrong {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	ids := func(ids ...int64) func(r *run) {
-		return func(r *run) {
-			r.truth.parts[0].ids, r.truth.parts[0].offsets = ids, nil
-			for i := range ids {
-				r.truth.parts[0].offsets = append(r.truth.parts[0].offsets, int64(5+i))
-			}
-		}
-	}
-	check("as produced", false, func(*run) {})
-	check("the unknown transaction was committed", false, ids(0, 1, 4, 5))
-	check("half of the unknown transaction was", true, ids(0, 1, 4))
-	check("a committed event is missing", true, ids(0))
-	check("a committed event is there twice", true, ids(0, 1, 1))
-	check("an aborted event is there", true, ids(0, 1, 2))
-	check("an event lies elsewhere", true, ids(1, 0))
-}
-
 func TestStatements(t *testing.T) {
 	query := func(command byte, text string) []byte { return append([]byte{0, 0, 0, 0, command}, text...) }
 	for _, c := range []struct {

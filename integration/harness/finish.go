@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func (r *run) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	err := errors.Join(r.checkTopic(), r.observer.poll(ctx), r.store.view.check(ctx), r.store.count(ctx), r.checkArchive(), r.checkLetters(ctx))
+	err := errors.Join(r.checkTopic(ctx), r.observer.poll(ctx), r.store.view.check(ctx), r.store.count(ctx), r.checkArchive(), r.checkLetters(ctx))
 	r.sum()
 	var wrong error
 	r.report.Evidence, wrong = readEvidence(r.dir)
@@ -169,48 +170,29 @@ func listEnds(ctx context.Context, c *kgo.Client, topic string, partitions int) 
 	return out, nil
 }
 
-// checkTopic compares what was read back with what was produced: an oracle
-// that is wrong proves nothing.
-func (r *run) checkTopic() error {
+// checkTopic compares what was read back, and what was produced, with what lies
+// in the topic: an oracle that is wrong proves nothing. The producers have
+// ended, and drained has seen the end of every transaction.
+func (r *run) checkTopic(ctx context.Context) error {
+	ends, err := r.ends(ctx)
+	if err != nil {
+		return err
+	}
+	if r.log, err = readLog(ctx, r.kafka.Addr(), topic, ends); err != nil {
+		return err
+	}
 	l := r.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	count := make([]int, len(l.fates))
-	var errs []error
-	for p := range r.o.Partitions {
-		r.truth.each(p, 0, 1<<62, func(offset, id int64) {
-			if id < 0 || id >= int64(len(count)) {
-				errs = append(errs, fmt.Errorf("topic: event %d was never produced", id))
-				return
-			}
-			count[id]++
-			if at := l.places[id]; at.offset >= 0 && at != (place{int32(p), offset}) {
-				errs = append(errs, fmt.Errorf("topic: event %d lies at %d:%d, acknowledged was %v", id, p, offset, at))
-			}
-		})
+	out, err := judgeTopic(r.log, l, r.truth.all())
+	for _, o := range out {
+		e, m := r.log[o.partition][o.first], r.log[o.partition][o.marker]
+		said := fmt.Sprintf("transaction %d of %s, %s for it, has no marker of its own in partition %d: its %d records in [%d, %d), producer id %d epoch %d, are ended by the next one's %s at %d, epoch %d",
+			o.tx, l.writers[o.tx], l.fates[e.id], o.partition, o.records, o.first, o.next, e.producer, e.epoch, m.kind, o.marker, m.epoch)
+		r.timeline.note("%s", said)
+		r.report.LeftOut = append(r.report.LeftOut, said)
 	}
-	outcome := map[int32]int{} // of transactions that are not known
-	for id, n := range count {
-		want := n
-		switch l.fates[id] {
-		case committed:
-			want = 1
-		case aborted:
-			want = 0
-		case unknown:
-			if before, ok := outcome[l.tx[id]]; ok {
-				want = before
-			}
-			outcome[l.tx[id]] = n
-		}
-		if n != want || n > 1 {
-			errs = append(errs, fmt.Errorf("topic: event %d of fate %d is there %d times", id, l.fates[id], n))
-		}
-		if len(errs) > 5 {
-			break
-		}
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // checkArchive reads all files once more.
@@ -274,20 +256,32 @@ func (r *run) sum() {
 	r.report.Whole = time.Since(r.begin)
 }
 
-// keep writes what is known of the events into the folder of a failed run.
+// keep writes what is known of the events, and of the topic where it came to
+// that, into the folder of a failed run.
 func (r *run) keep() error {
-	f, err := os.Create(filepath.Join(r.dir, "ledger.csv"))
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	l := r.ledger
+	err := r.write("ledger.csv", func(w io.Writer) {
+		fmt.Fprintln(w, "event,transaction,producer,fate,partition,offset") //nolint:errcheck // Flush tells
+		for id, fate := range l.fates {
+			at, tx := l.places[id], l.tx[id]
+			fmt.Fprintf(w, "%d,%d,%s,%s,%d,%d\n", id, tx, l.writers[tx], fate, at.partition, at.offset) //nolint:errcheck // Flush tells
+		}
+	})
+	if r.log == nil {
+		return err
+	}
+	return errors.Join(err, r.write("topic.csv", func(w io.Writer) { r.log.dump(w, l.tx) }))
+}
+
+// write makes a file in the run's folder.
+func (r *run) write(name string, rows func(w io.Writer)) error {
+	f, err := os.Create(filepath.Join(r.dir, name))
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // Flush has told
 	w := bufio.NewWriter(f)
-	r.ledger.mu.Lock()
-	defer r.ledger.mu.Unlock()
-	fmt.Fprintln(w, "event,transaction,fate,partition,offset") //nolint:errcheck // Flush tells
-	for id, fate := range r.ledger.fates {
-		at := r.ledger.places[id]
-		fmt.Fprintf(w, "%d,%d,%s,%d,%d\n", id, r.ledger.tx[id], [...]string{"unknown", "committed", "aborted"}[fate], at.partition, at.offset) //nolint:errcheck // Flush tells
-	}
-	return w.Flush()
+	rows(w)
+	return errors.Join(w.Flush(), f.Close())
 }

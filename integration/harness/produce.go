@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -32,6 +33,7 @@ type producer struct {
 	ledger     *ledger
 	rng        *rand.Rand
 	timeline   *timeline
+	diary      io.Writer // of the client: what it asked for, and was answered
 	client     *kgo.Client
 	all        int // events
 	aborted    int
@@ -114,14 +116,15 @@ func (p *producer) abort(n int) bool {
 func (p *producer) transaction(ctx context.Context, n int, abort bool) (err error) {
 	if p.client == nil {
 		if p.client, err = kgo.NewClient(kgo.SeedBrokers(p.broker), past(p.broker), kgo.TransactionalID(p.name), kgo.TransactionTimeout(20*time.Second),
-			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond)); err != nil {
+			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond),
+			kgo.WithLogger(kgo.BasicLogger(p.diary, kgo.LogLevelInfo, func() string { return time.Now().UTC().Format("15:04:05.000 ") }))); err != nil {
 			return err
 		}
 	}
 	if err := p.client.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	first, _ := p.ledger.begin(n)
+	first := p.ledger.begin(p.name, n)
 	failed := p.write(ctx, first, n)
 	if err := p.client.Flush(ctx); err != nil {
 		return err

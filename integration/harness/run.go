@@ -60,8 +60,9 @@ type Faults struct {
 type Report struct {
 	Seed      uint64
 	Events    int
-	Aborted   int // of Events, produced in transactions that were aborted
-	Unclear   int // transactions whose end was not answered
+	Aborted   int      // of Events, produced in transactions that were aborted
+	Unclear   int      // transactions whose end was not answered
+	LeftOut   []string // partitions that the end of a transaction has left out; see judge
 	Faults    map[string]int
 	Evidence  Evidence
 	Storm     StormReport
@@ -116,10 +117,13 @@ func Run(t testing.TB, o Options) Report {
 		if keep := r.keep(); keep != nil {
 			t.Error(keep)
 		}
-		t.Errorf("seed %d: %v\nlogs, timeline and ledger are in %s", o.Seed, err, dir)
+		t.Errorf("seed %d: %v\nlogs, timeline, ledger and topic are in %s", o.Seed, err, dir)
 		return r.report
 	}
-	if os.Getenv("SLUICE_FAULTS_KEEP") != "" {
+	if os.Getenv("SLUICE_FAULTS_KEEP") != "" || len(r.report.LeftOut) > 0 { // those are too rare to throw away what shows whose they are
+		if err := r.keep(); err != nil {
+			t.Error(err)
+		}
 		t.Logf("kept: %s", dir)
 		return r.report
 	}
@@ -142,6 +146,7 @@ type run struct {
 	rate      *pace
 	producers []*producer
 	truth     *truth
+	log       topicLog // at the end
 	observer  *observer
 	archive   *archive
 	director  *director
@@ -199,8 +204,14 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 	r.rate = &pace{perSecond: o.PerSecond}
 	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, patience: time.Duration(max(1, o.Patience)), done: map[string]int{}}
 	for n := range 2 {
-		r.producers = append(r.producers, &producer{name: fmt.Sprintf("producer-%d", n), broker: k.Addr(), topic: topic, partitions: o.Partitions,
-			rate: r.rate, ledger: r.ledger, timeline: r.timeline, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})
+		name := fmt.Sprintf("producer-%d", n)
+		said, err := os.Create(filepath.Join(dir, name+".txt")) // no .log: those are the program's
+		if err != nil {
+			return r, err
+		}
+		t.Cleanup(func() { said.Close() }) //nolint:errcheck // a diary
+		r.producers = append(r.producers, &producer{name: name, broker: k.Addr(), topic: topic, partitions: o.Partitions, rate: r.rate,
+			ledger: r.ledger, timeline: r.timeline, diary: said, rng: rand.New(rand.NewPCG(o.Seed, uint64(10+n)))})
 	}
 	return r, nil
 }

@@ -62,13 +62,15 @@ const (
 	aborted               // must be nowhere
 )
 
+func (f fate) String() string { return [...]string{"unknown", "committed", "aborted"}[f] }
+
 // ledger is the harness' own memory of what it produced. No fault touches it.
 type ledger struct {
 	mu      sync.Mutex
 	fates   []fate
-	tx      []int32 // of each event
-	places  []place // where it was acknowledged; offset -1: not
-	nextTx  int32
+	tx      []int32  // of each event
+	places  []place  // where it was acknowledged; offset -1: not
+	writers []string // producer of each transaction
 	aborted int
 }
 
@@ -78,18 +80,18 @@ type place struct {
 	offset    int64
 }
 
-// begin opens a transaction of n new events and answers the first id.
-func (l *ledger) begin(n int) (first int64, tx int32) {
+// begin opens a producer's transaction of n new events and answers the first id.
+func (l *ledger) begin(writer string, n int) (first int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first, tx = int64(len(l.fates)), l.nextTx
-	l.nextTx++
+	first, tx := int64(len(l.fates)), int32(len(l.writers))
+	l.writers = append(l.writers, writer)
 	for range n {
 		l.fates = append(l.fates, unknown)
 		l.tx = append(l.tx, tx)
 		l.places = append(l.places, place{-1, -1})
 	}
-	return first, tx
+	return first
 }
 
 // acked notes where a record was stored.
