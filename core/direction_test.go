@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"core/peek":         {"core/record", "core/plan", "core/source", "core/decode", "core/folder"},
 	"core/settle":       {"core/record", "core/sink", "core/ledger", "core/source"},
 	"sinks":             {"core/sink", "sinks/*"},
+	"sinks/clock":       {},
 	"sinks/endpoint":    {"core/sink"},
 	"sinks/nearest":     {},
 	"sinks/sqltable/*":  {"core/record", "core/sink", "core/sink/sinktest", "sinks/sqltable"},
