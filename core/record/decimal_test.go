@@ -174,8 +174,13 @@ func TestDecText(t *testing.T) {
 		if got := d.Float(scale); got != f {
 			t.Fatalf("%s is the float %v instead of %v", text, got, f)
 		}
-		if d.Fits(record.MaxPrecision) != fits(x) || d.Fits(10) != (x.CmpAbs(pow10(10)) < 0) {
-			t.Fatalf("%s: wrong number of digits", x)
+		for _, digits := range []int{0, 1, 10, 18, 19, 20, 37, record.MaxPrecision} {
+			if d.Fits(digits) != (x.CmpAbs(pow10(digits)) < 0) {
+				t.Fatalf("%s: has %d digits: %v", x, digits, d.Fits(digits))
+			}
+		}
+		if v, ok := d.Int(); ok != x.IsInt64() || ok && v != x.Int64() {
+			t.Fatalf("%s is the integer %d: %v", x, v, ok)
 		}
 	}
 }

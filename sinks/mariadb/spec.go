@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/endpoint"
 	"github.com/sluicekit/sluice/sinks/sqltable"
@@ -18,11 +17,10 @@ var example []byte
 // Spec is the sink type mariadb.
 func Spec() sink.Spec {
 	return sink.Spec{
-		Type:     "mariadb",
-		Summary:  "a MariaDB table; rows and positions in one transaction",
-		Delivery: sink.Atomic,
-		Kinds: []record.Kind{record.Bool, record.Int, record.Uint, record.Float, record.Decimal,
-			record.Timestamp, record.String, record.Bytes, record.JSON},
+		Type:       "mariadb",
+		Summary:    "a MariaDB table; rows and positions in one transaction",
+		Delivery:   sink.Atomic,
+		Kinds:      sqltable.Kinds(),
 		Grouped:    true,
 		Example:    example,
 		Batch:      sink.Batch{Rows: 50_000, Bytes: 32 << 20, Age: time.Second},

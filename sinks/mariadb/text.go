@@ -38,7 +38,7 @@ func bindString(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return check(v)
 		},
-		Value: func(c *record.Column, row int) any { return string(c.Bytes(row)) },
+		Value: sqltable.TextValue,
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/sinks/clock"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 )
 
@@ -114,12 +115,7 @@ func bindBool(c *sqltable.Column) (sqltable.Binding, error) {
 	if _, hi, ok := limits(c); !ok || hi < 1 || c.Base == "year" {
 		return sqltable.Binding{}, errors.New("it needs a BOOLEAN column")
 	}
-	return sqltable.Binding{Value: func(c *record.Column, row int) any {
-		if c.Bool(row) {
-			return int64(1)
-		}
-		return int64(0)
-	}}, nil
+	return sqltable.Binding{Value: sqltable.BoolValue}, nil
 }
 
 func bindInt(c *sqltable.Column) (sqltable.Binding, error) {
@@ -134,7 +130,7 @@ func bindInt(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any { return c.Ints[row] },
+		Value: sqltable.IntValue,
 	}, nil
 }
 
@@ -177,7 +173,7 @@ func bindFloat(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any { return c.Floats[row] },
+		Value: sqltable.FloatValue,
 	}, nil
 }
 
@@ -195,28 +191,24 @@ func bindDecimal(scale int, c *sqltable.Column) (sqltable.Binding, error) {
 		return sqltable.Binding{}, errors.New("it needs a DECIMAL column: others are not exact")
 	}
 	unsigned, whole := c.Unsigned, c.Base != "decimal"
-	drop := max(0, scale-to)
-	fits := sqltable.Digits(digits - max(0, to-scale)) // a finer column has as much less before the point
+	room := digits - max(0, to-scale) // a finer column has as much less before the point
 	return sqltable.Binding{
 		Check: func(c *record.Column, row int) string {
-			v, ok := sqltable.Shorten(c.Decimals[row], drop)
+			v, err := c.Decimals[row].Rescale(scale, min(scale, to))
 			switch {
-			case !ok:
+			case err != nil:
 				return fmt.Sprintf("more than %d digits behind the point", to)
-			case !fits(v), unsigned && v.Hi < 0:
+			case room <= record.MaxPrecision && !v.Fits(room), unsigned && v.Sign() < 0:
 				return outOfRange
 			}
 			if whole {
-				if n, ok := sqltable.Int64(v); !ok || n < lo || n > 0 && uint64(n) > hi {
+				if n, ok := v.Int(); !ok || n < lo || n > 0 && uint64(n) > hi {
 					return outOfRange
 				}
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any {
-			var room [48]byte
-			return string(sqltable.AppendDecimal(room[:0], c.Decimals[row], scale))
-		},
+		Value: sqltable.DecimalValue(scale),
 	}, nil
 }
 
@@ -232,7 +224,7 @@ func (d *dialect) bindTime(c *sqltable.Column) (sqltable.Binding, error) {
 			lo, hi = 1_000_000, d.maxTimestamp
 		}
 	case "date":
-		unit = sqltable.Day
+		unit = clock.Day
 	default:
 		return sqltable.Binding{}, errors.New("it needs a DATETIME(6) column")
 	}
@@ -247,10 +239,7 @@ func (d *dialect) bindTime(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any {
-			var room [32]byte
-			return string(sqltable.AppendTime(room[:0], c.Ints[row]))
-		},
+		Value: sqltable.TimeValue,
 	}, nil
 }
 
@@ -272,12 +261,7 @@ func bindBytes(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any {
-			if b := c.Bytes(row); len(b) > 0 {
-				return b
-			}
-			return []byte{} // the driver takes nil for null
-		},
+		Value: sqltable.BytesValue,
 	}, nil
 }
 

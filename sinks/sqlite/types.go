@@ -55,14 +55,9 @@ func (dialect) Declare(t record.Type, _ bool) string {
 func (dialect) Bind(t record.Type, c *sqltable.Column) (sqltable.Binding, error) {
 	switch t.Kind {
 	case record.Bool:
-		return bindWhole(c, nil, func(c *record.Column, row int) any {
-			if c.Bool(row) {
-				return int64(1)
-			}
-			return int64(0)
-		})
+		return bindWhole(c, nil, sqltable.BoolValue)
 	case record.Int:
-		return bindWhole(c, nil, func(c *record.Column, row int) any { return c.Ints[row] })
+		return bindWhole(c, nil, sqltable.IntValue)
 	case record.Uint:
 		return bindWhole(c, func(c *record.Column, row int) string {
 			if c.Uints[row] > math.MaxInt64 {
@@ -82,12 +77,7 @@ func (dialect) Bind(t record.Type, c *sqltable.Column) (sqltable.Binding, error)
 		if c.Base != blob {
 			return sqltable.Binding{}, errors.New("bytes need a BLOB column")
 		}
-		return sqltable.Binding{Value: func(c *record.Column, row int) any {
-			if b := c.Bytes(row); len(b) > 0 {
-				return b
-			}
-			return []byte{} // the driver takes nil for null
-		}}, nil
+		return sqltable.Binding{Value: sqltable.BytesValue}, nil
 	}
 	return sqltable.Binding{}, errors.New("SQLite has no column for it")
 }
@@ -111,7 +101,7 @@ func bindFloat(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any { return c.Floats[row] },
+		Value: sqltable.FloatValue,
 	}, nil
 }
 
@@ -120,20 +110,17 @@ func bindFloat(c *sqltable.Column) (sqltable.Binding, error) {
 func bindDecimal(scale int, c *sqltable.Column) (sqltable.Binding, error) {
 	switch {
 	case c.Base == text || c.Base == blob:
-		return sqltable.Binding{Value: func(c *record.Column, row int) any {
-			var room [48]byte
-			return string(sqltable.AppendDecimal(room[:0], c.Decimals[row], scale))
-		}}, nil
+		return sqltable.Binding{Value: sqltable.DecimalValue(scale)}, nil
 	case c.Base == integer && scale == 0:
 		return sqltable.Binding{
 			Check: func(c *record.Column, row int) string {
-				if _, ok := sqltable.Int64(c.Decimals[row]); !ok {
+				if _, ok := c.Decimals[row].Int(); !ok {
 					return "beyond 64 bits, SQLite's largest integer"
 				}
 				return ""
 			},
 			Value: func(c *record.Column, row int) any {
-				v, _ := sqltable.Int64(c.Decimals[row])
+				v, _ := c.Decimals[row].Int()
 				return v
 			},
 		}, nil
@@ -146,7 +133,7 @@ func bindDecimal(scale int, c *sqltable.Column) (sqltable.Binding, error) {
 func bindTime(c *sqltable.Column) (sqltable.Binding, error) {
 	switch c.Base {
 	case integer:
-		return sqltable.Binding{Value: func(c *record.Column, row int) any { return c.Ints[row] }}, nil
+		return sqltable.Binding{Value: sqltable.IntValue}, nil
 	case floats:
 		return sqltable.Binding{}, errors.New("it needs a TEXT column, or an INTEGER column for microseconds since 1970")
 	}
@@ -157,10 +144,7 @@ func bindTime(c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any {
-			var room [32]byte
-			return string(sqltable.AppendTime(room[:0], c.Ints[row]))
-		},
+		Value: sqltable.TimeValue,
 	}, nil
 }
 
@@ -179,6 +163,6 @@ func bindText(kind record.Kind, c *sqltable.Column) (sqltable.Binding, error) {
 			}
 			return ""
 		},
-		Value: func(c *record.Column, row int) any { return string(c.Bytes(row)) },
+		Value: sqltable.TextValue,
 	}, nil
 }

@@ -5,30 +5,10 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/sqltable"
 )
-
-func TestAppendTime(t *testing.T) {
-	for _, micros := range []int64{sqltable.MinTime, -1, 0, 1, 1774747800_000001, sqltable.MaxTime} {
-		got := string(sqltable.AppendTime(nil, micros))
-		back, err := time.Parse("2006-01-02 15:04:05.000000", got)
-		if err != nil || back.UnixMicro() != micros || len(got) != 26 {
-			t.Errorf("%d: got %q, which is %d (%v)", micros, got, back.UnixMicro(), err)
-		}
-	}
-	// Every day of all years, against the standard library.
-	for micros := int64(sqltable.MinTime); micros <= sqltable.MaxTime; micros += sqltable.Day + 11_111 {
-		if got, want := string(sqltable.AppendTime(nil, micros)), time.UnixMicro(micros).UTC().Format("2006-01-02 15:04:05.000000"); got != want {
-			t.Fatalf("%d: got %s, want %s", micros, got, want)
-		}
-	}
-	if a, b := string(sqltable.AppendTime(nil, sqltable.MinTime)), string(sqltable.AppendTime(nil, sqltable.MaxTime)); a != "0001-01-01 00:00:00.000000" || b != "9999-12-31 23:59:59.999999" {
-		t.Errorf("got %s and %s as the first and last times", a, b)
-	}
-}
 
 // FuzzQuote: between the signs every sign is doubled, so no other can end the
 // identifier, and taking that back gives the name.
