@@ -129,7 +129,7 @@ func (s *servers) startMariaDB(ctx context.Context) (err error) {
 
 func (s *servers) startClickHouse(ctx context.Context) (err error) {
 	began := time.Now()
-	if s.clickhouse, err = stack.StartClickHouse(ctx, stack.ClickHouseOptions{}); err != nil {
+	if s.clickhouse, err = stack.StartClickHouse(ctx, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{writer()}}); err != nil {
 		return err
 	}
 	if err := s.clickhouse.CreateDatabase(ctx, database); err != nil {
@@ -137,6 +137,19 @@ func (s *servers) startClickHouse(ctx context.Context) (err error) {
 	}
 	progress("clickhouse", began)
 	return nil
+}
+
+// writer is the user that sinks/clickhouse/README.md creates, with the rights
+// that it grants: this server can create none, so that one is there from the
+// start.
+func writer() stack.ClickHouseUser {
+	return stack.ClickHouseUser{Name: "sluice", Password: "a password", Grants: []string{
+		"INSERT, SELECT ON stats.events",
+		"SELECT ON system.tables",
+		"SELECT ON system.columns",
+		"SELECT ON system.parts",
+		"SELECT ON system.merge_tree_settings",
+	}}
 }
 
 func (s *servers) startRegistry(ctx context.Context) (err error) {

@@ -7,6 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,6 +50,7 @@ func TestUp(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("registry: %s", resp.Status)
 	}
+	checkWriter(t, client, a.ClickHouse.HTTP)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -53,5 +58,35 @@ func TestUp(t *testing.T) {
 	if conn, err := net.Dial("tcp4", a.Kafka); err == nil {
 		conn.Close()
 		t.Error("kafka is still there")
+	}
+}
+
+// checkWriter: the user that sinks/clickhouse/README.md creates is there, with
+// the rights that it grants.
+func checkWriter(t *testing.T, client *http.Client, addr string) {
+	t.Helper()
+	text, err := os.ReadFile("../../sinks/clickhouse/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^GRANT (.*) TO sluice;$`).FindAllSubmatch(text, -1) {
+		want = append(want, string(m[1]))
+	}
+	if got := writer().Grants; !slices.Equal(got, want) {
+		t.Errorf("the user sluice has %q, the README grants %q", got, want)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/", strings.NewReader("SELECT currentUser()"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("sluice", "a password")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "sluice\n" {
+		t.Errorf("clickhouse answers the user sluice %q, %v", got, err)
 	}
 }
