@@ -147,6 +147,8 @@ type Lane struct {
 	traces  bool      // and that it has traces of the sink, in whatever slot
 	moved   bool      // what was there before is of another cluster
 	skipped int       // offsets that are gone, and not counted yet
+	judging int       // rows that the last failure has refused, and that were not known to be bad
+	judged  int       // rows that the destination has refused so far
 }
 
 // Run carries the sink through the slot until ctx ends (at once), or revoke is

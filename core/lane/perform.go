@@ -243,6 +243,7 @@ func (l *Lane) failure(doing string, c Cut, err error) Event {
 	}
 	l.cause = fmt.Errorf("%s %s: %w", doing, what, err)
 	l.perm = sink.IsPermanent(err)
+	l.judging = 0
 	f := Failure{Refused: sink.IsRefused(err)}
 	var rows *sink.RowsError
 	if errors.As(err, &rows) {
@@ -253,7 +254,9 @@ func (l *Lane) failure(doing string, c Cut, err error) Event {
 				return Event{Kind: Halted, Reason: BadRecord}
 			}
 			list = append(list, record.Dead{Partition: r.Partition - l.c.Claim.Partition, Offset: r.Offset})
-			l.cut.blame(r)
+			if l.cut.blame(r) {
+				l.judging++
+			}
 		}
 		f.Rows = Deads(list...)
 	}
@@ -262,7 +265,15 @@ func (l *Lane) failure(doing string, c Cut, err error) Event {
 
 // wait backs off: 100 ms doubling to 10 s, or up to 5 min where a person must
 // mend something; half of it is chance, so that lanes do not come in step.
+//
+// Where rows were refused that were taken for good before, the next attempt is
+// another one, without them: nothing is waited for. Of a batch with bad rows in
+// each of its chunks there is an attempt for each chunk.
 func (l *Lane) wait(ctx context.Context) Event {
+	if l.judging > 0 {
+		l.judge()
+		return Event{Kind: Waited}
+	}
 	l.attempt++
 	d, most := 100*time.Millisecond<<min(l.attempt-1, 12), 10*time.Second
 	if l.perm {

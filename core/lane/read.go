@@ -63,8 +63,11 @@ func (t *cutting) reset() {
 	}
 }
 
-func (t *cutting) blame(r sink.RowError) {
+// blame notes why the destination refuses a row; false where that was known.
+func (t *cutting) blame(r sink.RowError) bool {
+	_, known := t.judged[record.Dead{Partition: r.Partition, Offset: r.Offset}]
 	t.judged[record.Dead{Partition: r.Partition, Offset: r.Offset}] = r.Reason
+	return !known
 }
 
 // read performs Read: it appends rows until the cut is full, or up to its

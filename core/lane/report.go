@@ -3,6 +3,7 @@ package lane
 import (
 	"errors"
 	"maps"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -130,6 +131,17 @@ func (l *Lane) mark(position Vector) {
 		marks = append(marks, mark)
 	}
 	l.c.Meter.SetMarks(marks)
+}
+
+// judge says that rows are left out from now on. They are counted with the dead
+// letters; a line at each doubling is enough to know that it happens, and why.
+func (l *Lane) judge() {
+	before := l.judged
+	l.judged += l.judging
+	l.judging = 0
+	if bits.Len(uint(before)) != bits.Len(uint(l.judged)) {
+		l.c.Log.Info("rows are refused, and go to the dead letters", "so_far", l.judged, "error", l.cause)
+	}
 }
 
 // waiting says that the lane backs off.

@@ -140,6 +140,14 @@ func TestPoisonRowsGoToTheDeadLetters(t *testing.T) {
 	if len(seen) != 100 {
 		t.Errorf("got letters for %d records, want 100", len(seen))
 	}
+	// What was asked for is no trouble: nobody is to wait for it, or to be woken.
+	text := b.logs.String()
+	if strings.Contains(text, "trying again") || strings.Contains(text, "level=WARN") {
+		t.Errorf("rows that go to the dead letters are warned about:\n%s", text)
+	}
+	if !strings.Contains(text, "rows are refused, and go to the dead letters") || !strings.Contains(text, "column n: not today") {
+		t.Errorf("the log does not say that rows are refused:\n%s", text)
+	}
 }
 
 // on_bad_record: stop commits everything before the bad record, and then stops.
