@@ -3,13 +3,16 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks"
+	"github.com/sluicekit/sluice/sinks/discard"
 )
 
 func TestUsage(t *testing.T) {
@@ -212,4 +215,21 @@ func TestCheckConnectFiles(t *testing.T) {
 	sluice(t, "check", "--connect").want(t, 0, "ok: stream lines: 2 files now\n", "")
 	folder(t, map[string]string{"a.jsonl": "", "s.yaml": fmt.Sprintf(yaml, "a.jsonl, b.jsonl, none/*")})
 	sluice(t, "check", "--connect").want(t, 1, "failed: stream lines: 1 file now: stat b.jsonl: no such file or directory", "")
+}
+
+// What a destination says in several lines, which are all that does not fit, stays
+// in lines.
+func TestCheckConnectLines(t *testing.T) {
+	folder(t, map[string]string{"a.jsonl": "", "s.yaml": "streams:\n  lines:\n    files: {paths: [a.jsonl], state: state}\n    format: json\n    types: {id: int}\n---\nsink: a\nfrom: lines\nfields: {id: id}\ndiscard:\n"})
+	spec := discard.Spec()
+	spec.Open = func(context.Context, sink.Config) (sink.Sink, error) {
+		return nil, errors.Join(errors.New("field one has no column"), errors.New("field two\x1b has no column"))
+	}
+	var out, stderr bytes.Buffer
+	if code := app.Run(t.Context(), []string{"check", "--connect"}, strings.NewReader(""), &out, &stderr, []sink.Spec{spec}); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if want := "failed: sink a: discard: field one has no column\n    field two\\x1b has no column\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is not in\n%s", want, out.String())
+	}
 }

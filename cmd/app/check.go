@@ -272,7 +272,7 @@ func (k *checker) notes(r checkReport) {
 		if a.OK {
 			lines = append(lines, "ok: "+a.What)
 		} else {
-			lines = append(lines, "failed: "+a.What+": "+printable(a.Error))
+			lines = append(lines, "failed: "+a.What+": "+strings.ReplaceAll(printableLines(a.Error), "\n", "\n    "))
 		}
 	}
 	if len(lines) > 0 {

@@ -201,6 +201,7 @@ func bindTuples(t *table, b *block, filled map[string]bool) error {
 		switch {
 		case !some:
 		case missing != "":
+			filled[c.name] = true
 			return fmt.Errorf("column %s of type %s: its element %s has no field %s.%s", c.name, c.text, missing, c.name, missing)
 		default:
 			filled[c.name] = true
@@ -223,6 +224,9 @@ func (s *clickHouse) bindProvenance(t *table, b *block, filled map[string]bool) 
 	case len(want) == 0 || t.merging() && len(missing) > 0:
 		return nil
 	case len(missing) > 0:
+		for _, p := range want {
+			filled[p.name] = true // what is there of them does not lack a field
+		}
 		return fmt.Errorf("it lacks %s, by which a batch is found again that the table may have forgotten; mend it with: ALTER TABLE %s %s; or do without, see provenance",
 			strings.Join(missing, ", "), t.path(), strings.Join(fix, ", "))
 	}

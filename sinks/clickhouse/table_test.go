@@ -34,7 +34,12 @@ func TestProvenanceIsAsked(t *testing.T) {
 	r.options.Provenance.Sink = "who"
 	r.exec("CREATE TABLE $.t (n Int64)" + tail)
 	r.refused("it lacks who, _incarnation, _topic, _partition, _offset", "or do without")
+	r.exec("ALTER TABLE $.t ADD COLUMN _topic String")
+	r.refused("it lacks who, _incarnation, _partition, _offset")
 	_, err := r.tryOpen()
+	if strings.Contains(err.Error(), "no field and no default") {
+		t.Errorf("a provenance column is blamed for having no field: %v", err)
+	}
 	_, fix, _ := strings.Cut(err.Error(), "mend it with: ")
 	fix, _, _ = strings.Cut(fix, "; or do")
 	r.exec(fix)
