@@ -87,11 +87,16 @@ func (d *dialer) ask(ctx context.Context, f func(ctx context.Context, q *session
 		if err := c.Ping(ctx); err != nil {
 			return errors.Join(fmt.Errorf("connect to %s: %w", d.addresses[i], err), c.Close())
 		}
+		if len(d.c.Settings) > 0 { // so that one that is wrong is told from what is asked
+			if err := c.Exec(ctx, "SELECT 1"); err != nil {
+				return errors.Join(fmt.Errorf("connect to %s: %w", d.addresses[i], err), c.Close())
+			}
+		}
 		conn, wire = c, w
 		return nil
 	})
 	if err != nil {
-		return explain(err)
+		return explainGreeting(err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, wire.pull)()

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -121,6 +122,23 @@ func explainStatement(err error) error {
 		return explain(err)
 	}
 	return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
+}
+
+// explainGreeting is explain for a server that was not asked anything yet: what it
+// says is of the connection's options, and who talks past it has the wrong port.
+func explainGreeting(err error) error {
+	var plain tls.RecordHeaderError
+	switch text := err.Error(); {
+	case errors.As(err, &plain):
+		return fmt.Errorf("%w; does this port speak TLS? The native protocol's is 9440 with tls, 9000 without", err)
+	case strings.Contains(text, "[handshake] unexpected packet"):
+		return fmt.Errorf("%w; is this the port of the native protocol? That is 9000, or 9440 with tls; 8123 and 8443 are HTTP's", err)
+	}
+	var e *clickhouse.Exception
+	if errors.As(err, &e) && ofValue(e.Code) {
+		return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s; see the connection's settings", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
+	}
+	return explain(err)
 }
 
 // ofValue says whether an error comes of a value, which the sink has laid out as

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 )
 
@@ -15,16 +16,19 @@ func literal(text string) string {
 	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(text) + "'"
 }
 
-// splitTable parts database.table; either may hold no dot.
+// part is a name, bare or in backquotes; within these a backslash escapes.
+const part = "([^.`][^.]*|`(?:[^`\\\\]|\\\\.)+`)"
+
+var tableName = regexp.MustCompile("^(?:" + part + "\\.)?" + part + "$")
+
+// splitTable parts database.table. One that holds a dot stands in backquotes, as
+// in SQL.
 func splitTable(name string) (database, table string, err error) {
-	parts := strings.Split(name, ".")
-	switch {
-	case len(parts) == 1:
-		return "", name, nil
-	case len(parts) == 2 && parts[0] != "" && parts[1] != "":
-		return parts[0], parts[1], nil
+	m := tableName.FindStringSubmatch(name)
+	if m == nil {
+		return "", "", errors.New("must be table, or database.table; a name with a dot in it stands in backquotes: stats.`my.table`")
 	}
-	return "", "", errors.New("must be table, or database.table")
+	return unquote(m[1]), unquote(m[2]), nil
 }
 
 func quoteAll(names []string) string {
