@@ -54,6 +54,15 @@ func (v *View) find(name string) (ledger.ID, *Sink, error) {
 	return id, nil, err
 }
 
+// free is find, for a decision: nobody may be in the group.
+func (v *View) free(name string) (ledger.ID, *Sink, error) {
+	id, k, err := v.find(name)
+	if err == nil {
+		err = v.unused()
+	}
+	return id, k, err
+}
+
 func (v *View) plan() *Plan {
 	return &Plan{v: v, Lines: []string{}, Harm: []string{}, Notes: []string{}}
 }
@@ -61,10 +70,7 @@ func (v *View) plan() *Plan {
 // Forget drops the entries of a sink. At an Atomic destination its positions
 // are removed too: else it would go on from there.
 func (v *View) Forget(ctx context.Context, name string) (*Plan, error) {
-	id, k, err := v.find(name)
-	if err == nil {
-		err = v.Free()
-	}
+	id, k, err := v.free(name)
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +156,7 @@ func since(p *ledger.Pending) string {
 // Keep lets a sink go on from its entry, although the destination is empty or
 // behind it.
 func (v *View) Keep(ctx context.Context, name string) (*Plan, error) {
-	id, k, err := v.find(name)
-	if err == nil {
-		err = v.Free()
-	}
+	id, k, err := v.free(name)
 	if err != nil {
 		return nil, err
 	}

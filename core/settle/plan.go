@@ -68,8 +68,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("group %s has members: %s; stop them first (one that was killed is gone when its session_timeout is over)", e.Group, strings.Join(who, ", "))
 }
 
-// Free returns a *BusyError while somebody is in the group.
-func (v *View) Free() error {
+// unused returns a *BusyError while somebody is in the group.
+func (v *View) unused() error {
 	if len(v.Members) > 0 {
 		return &BusyError{v.o.Group, v.Members}
 	}

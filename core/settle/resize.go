@@ -13,7 +13,7 @@ import (
 // Resize rewrites all records for another number of slots per topic; 0: one
 // partition each. Every sink must be settled in every slot.
 func (v *View) Resize(ctx context.Context, slots int) (*Plan, error) {
-	if err := v.Free(); err != nil {
+	if err := v.unused(); err != nil {
 		return nil, err
 	}
 	v.Look(ctx)

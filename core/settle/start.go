@@ -90,10 +90,7 @@ func (v *View) topic(name string) *Topic {
 
 // StartAt writes the entries of a sink anew, so that it begins where at says.
 func (v *View) StartAt(ctx context.Context, name, at string) (*Plan, error) {
-	id, k, err := v.find(name)
-	if err == nil {
-		err = v.Free()
-	}
+	id, k, err := v.free(name)
 	if err != nil {
 		return nil, err
 	}

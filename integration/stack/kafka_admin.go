@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -174,20 +175,18 @@ func (k *KafkaServer) CreateTopic(ctx context.Context, name string, partitions i
 			return fmt.Errorf("create topic %s: %w", name, err)
 		}
 	}
-	if err := k.waitTopic(ctx, name, func(t *kmsg.MetadataResponseTopic) bool {
-		if t.ErrorCode != 0 || len(t.Partitions) != partitions {
-			return false
-		}
-		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 || p.Leader < 0 {
-				return false
-			}
-		}
-		return true
-	}); err != nil {
+	if err := k.waitTopic(ctx, name, led(partitions)); err != nil {
 		return fmt.Errorf("create topic %s: wait for leaders: %w", name, err)
 	}
 	return nil
+}
+
+// led says whether a topic has so many partitions, and all of them a leader.
+func led(partitions int) func(*kmsg.MetadataResponseTopic) bool {
+	return func(t *kmsg.MetadataResponseTopic) bool {
+		return t.ErrorCode == 0 && len(t.Partitions) == partitions &&
+			!slices.ContainsFunc(t.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 || p.Leader < 0 })
+	}
 }
 
 // DeleteTopic deletes a topic and returns when the broker no longer knows it.

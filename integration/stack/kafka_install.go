@@ -50,7 +50,7 @@ func installKafka(ctx context.Context) (*kafkaInstall, error) {
 	if err != nil {
 		return nil, err
 	}
-	libs, err := cached(ctx, "kafka-"+kafkaVersion, "Apache Kafka "+kafkaVersion, fetchKafka)
+	libs, err := cached(ctx, "kafka-"+kafkaVersion, "Apache Kafka "+kafkaVersion, jarsOf(kafkaPOM))
 	if err != nil {
 		return nil, err
 	}
@@ -75,20 +75,23 @@ func installKafka(ctx context.Context) (*kafkaInstall, error) {
 	return in, nil
 }
 
-func fetchKafka(ctx context.Context, dir string) error {
-	mvn, err := needCommand(ctx, "mvn", "maven")
-	if err != nil {
-		return err
+// jarsOf has maven copy the jars that a POM depends on.
+func jarsOf(pom string) func(ctx context.Context, dir string) error {
+	return func(ctx context.Context, dir string) error {
+		mvn, err := needCommand(ctx, "mvn", "maven")
+		if err != nil {
+			return err
+		}
+		work, err := newFolder("maven")
+		if err != nil {
+			return err
+		}
+		defer work.remove()
+		if err := os.WriteFile(filepath.Join(work.path, "pom.xml"), []byte(pom), 0o644); err != nil {
+			return fmt.Errorf("write pom.xml: %w", err)
+		}
+		return run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
 	}
-	work, err := newFolder("maven")
-	if err != nil {
-		return err
-	}
-	defer work.remove()
-	if err := os.WriteFile(filepath.Join(work.path, "pom.xml"), []byte(kafkaPOM), 0o644); err != nil {
-		return fmt.Errorf("write pom.xml: %w", err)
-	}
-	return run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
 }
 
 // prepare formats a data folder, so that a start need not, and runs a broker

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -32,7 +31,7 @@ func (k *KafkaServer) Data() string { return filepath.Join(k.folder.path, "data"
 // and answers what it printed. The tool exits with 0 whatever has happened, so
 // an output that speaks of an error is one.
 func (k *KafkaServer) ConsumerGroups(ctx context.Context, args ...string) (string, error) {
-	jars, err := cached(ctx, "kafka-tools-"+kafkaToolsVersion, "Kafka's command line tools "+kafkaToolsVersion, fetchKafkaTools)
+	jars, err := cached(ctx, "kafka-tools-"+kafkaToolsVersion, "Kafka's command line tools "+kafkaToolsVersion, jarsOf(kafkaToolsPOM))
 	if err != nil {
 		return "", err
 	}
@@ -49,22 +48,6 @@ func (k *KafkaServer) ConsumerGroups(ctx context.Context, args ...string) (strin
 		return "", fmt.Errorf("run kafka-consumer-groups: %w\n%s", orCause(ctx, err), lastLines(string(out), 20))
 	}
 	return string(out), nil
-}
-
-func fetchKafkaTools(ctx context.Context, dir string) error {
-	mvn, err := needCommand(ctx, "mvn", "maven")
-	if err != nil {
-		return err
-	}
-	work, err := newFolder("maven")
-	if err != nil {
-		return err
-	}
-	defer work.remove()
-	if err := os.WriteFile(filepath.Join(work.path, "pom.xml"), []byte(kafkaToolsPOM), 0o644); err != nil {
-		return fmt.Errorf("write pom.xml: %w", err)
-	}
-	return run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
 }
 
 // AddPartitions makes a topic grow to that many partitions, and returns when
@@ -85,14 +68,7 @@ func (k *KafkaServer) AddPartitions(ctx context.Context, topic string, partition
 			return fmt.Errorf("add partitions to %s: %w", topic, err)
 		}
 	}
-	return k.waitTopic(ctx, topic, func(t *kmsg.MetadataResponseTopic) bool {
-		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 || p.Leader < 0 {
-				return false
-			}
-		}
-		return len(t.Partitions) == partitions
-	})
+	return k.waitTopic(ctx, topic, led(partitions))
 }
 
 // DeleteRecords deletes the records of a partition below an offset, as
