@@ -18,9 +18,14 @@
 //	plan      where, fields, casts, aggregate       record
 //	ledger    positions and intents in the group    record
 //	telemetry what is counted, and shown            –
-//	settle    what a person decides about a stop    record, sink, ledger, source
 //	lane      the commit protocol and its loop      record, sink, plan, ledger, telemetry
 //	pipeline  assembles a stream; rebalances        all of the above
+//
+// Beside the way, for people:
+//
+//	peek        shows a stream, and moves nothing     record, plan, source, decode, folder
+//	deadletter  keeps dead letters, and finds them    source, lane
+//	settle      what is decided about a stop          record, sink, ledger, source
 //
 // Data flows one way. core imports neither config nor sinks nor cmd; a test
 // enforces the table.
@@ -49,6 +54,9 @@
 // The words of the code. Users meet them in /status (lanes) and in the names of
 // two metrics (ledger), each explained there:
 //
+//   - origin: where a stream's records come from, and its progress is kept: a Kafka
+//     cluster, or files and their state folder.
+//   - cursor: reads the records of one partition, for one goroutine.
 //   - lane: the loop of one sink in one slot.
 //   - chunk: some thousand decoded records of one partition, in columns.
 //   - cut: the half-open offset ranges, one per partition of the slot, that one

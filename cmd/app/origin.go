@@ -95,7 +95,7 @@ func (o origin) toPeek() peek.Origin {
 }
 
 // toSettle is the origin as settle wants it.
-func (o origin) toSettle() settle.Store {
+func (o origin) toSettle() settle.Origin {
 	if o.files != nil {
 		return folder.Settling{Source: o.files}
 	}

@@ -196,7 +196,7 @@ func (s *settler) view(ctx context.Context, stream *config.Stream) (view, func()
 	if err != nil {
 		return view{}, nil, err
 	}
-	v, err := settle.Read(ctx, settle.Options{Store: from.toSettle(), Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
+	v, err := settle.Read(ctx, settle.Options{Origin: from.toSettle(), Group: groupOf(stream), Topics: topicsOf(stream), Slots: stream.Slots, Sinks: s.sinks(stream)})
 	if err != nil {
 		from.close()
 		return view{}, nil, err

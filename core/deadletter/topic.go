@@ -137,16 +137,12 @@ func (d *Topic) partition(ctx context.Context, p int32, since time.Time, known s
 	if err != nil {
 		return err
 	}
-	ask := source.FetchRequest{Topic: d.topic, Partition: p, MaxBytes: 1 << 20, MaxWait: 500 * time.Millisecond}
-	var buf []byte
-	var reader source.Reader
+	cursor := d.cluster.Cursor(source.FetchRequest{Topic: d.topic, Partition: p, MaxBytes: 1 << 20, MaxWait: 500 * time.Millisecond})
 	for idle := 0; at < end; idle++ {
 		if idle > maxIdle {
 			return fmt.Errorf("read dead letters of %s[%d]: nothing comes from offset %d on, and the topic ends at %d", d.topic, p, at, end)
 		}
-		ask.Offset = at
-		got, err := d.cluster.Fetch(ctx, ask, buf)
-		buf = got.Buf
+		err := cursor.Fetch(ctx, at)
 		var gone *source.OutOfRangeError
 		if errors.As(err, &gone) && gone.LogStart > at { // retention was faster
 			at = gone.LogStart
@@ -155,30 +151,24 @@ func (d *Topic) partition(ctx context.Context, p int32, since time.Time, known s
 		if err != nil {
 			return fmt.Errorf("read dead letters of %s[%d]: %w", d.topic, p, err)
 		}
-		for more := true; more; more = reader.More() {
-			reader.Reset(got, at)
-			if err := d.walk(&reader, since, known, r, take); err != nil {
-				return err
-			}
-			var torn *source.TornError
-			switch err := reader.Err(); {
-			case errors.As(err, &torn) && torn.Need > int(ask.MaxBytes):
-				ask.MaxBytes = int32(torn.Need)
-			case err != nil:
-				return fmt.Errorf("read dead letters of %s[%d]: %w", d.topic, p, err)
-			}
-			if next := reader.NextOffset(); next > at {
-				at, idle = next, 0
-			}
+		if err := d.walk(cursor, since, known, r, take); err != nil {
+			return err
+		}
+		next, err := cursor.Ended(at)
+		if err != nil {
+			return fmt.Errorf("read dead letters of %s[%d]: %w", d.topic, p, err)
+		}
+		if next > at {
+			at, idle = next, 0
 		}
 	}
 	return nil
 }
 
 // walk gives out the letters of one answer.
-func (d *Topic) walk(reader *source.Reader, since time.Time, known seen, r *Reading, take func(Found) error) error {
+func (d *Topic) walk(cursor *source.Cursor, since time.Time, known seen, r *Reading, take func(Found) error) error {
 	for {
-		record, ok := reader.Next()
+		record, ok := cursor.Next()
 		if !ok {
 			return nil
 		}

@@ -8,7 +8,8 @@
 // what was read, at the end.
 //
 // Memory: one answer of the brokers and one decoded chunk per partition, both
-// used again; while it looks back, the last Tail rows besides. What Show is given is valid until it returns.
+// used again; while it looks back, the last Tail rows besides. What Show is given
+// is valid until it returns.
 //
 // Run fetches up to eight partitions at once, each in a goroutine that has
 // ended before the rows are shown; Show is called by one goroutine, Run's.

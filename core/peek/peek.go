@@ -105,7 +105,7 @@ func ended(ctx context.Context, err error) error {
 // look is a Run.
 type look struct {
 	o       Options
-	cursors []*cursor
+	parts   []*partition
 	grouper *plan.Grouper // nil without an aggregate
 	single  *record.Chunk // one row on its way into grouper
 	tail    *tail         // while looking back: where records go
@@ -118,51 +118,64 @@ func (l *look) open(ctx context.Context, from From) error {
 	if err != nil {
 		return err
 	}
+	var places []place
 	for _, topic := range l.o.Topics {
-		t := d.Topics[topic]
+		n := len(d.Topics[topic].Partitions)
 		for _, p := range l.o.Partitions {
-			if p < 0 || int(p) >= len(t.Partitions) {
-				return fmt.Errorf("topic %s has no partition %d: it has %d, from 0 on", topic, p, len(t.Partitions))
+			if p < 0 || int(p) >= n {
+				return fmt.Errorf("topic %s has no partition %d: it has %d, from 0 on", topic, p, n)
 			}
 		}
-		for p := range int32(len(t.Partitions)) {
-			if len(l.o.Partitions) > 0 && !slices.Contains(l.o.Partitions, p) {
-				continue
+		for p := range int32(n) {
+			if len(l.o.Partitions) == 0 || slices.Contains(l.o.Partitions, p) {
+				places = append(places, place{topic, p})
 			}
-			c, err := newCursor(l.o, topic, p)
-			if err != nil {
-				return err
-			}
-			l.cursors = append(l.cursors, c)
 		}
 	}
-	err = l.each(func(c *cursor) error { return c.begin(ctx, from) })
+	for _, at := range places {
+		p, err := newPartition(l.o, at, waitOf(len(places)))
+		if err != nil {
+			return err
+		}
+		l.parts = append(l.parts, p)
+	}
+	err = l.each(func(p *partition) error { return p.begin(ctx, from) })
 	l.warn()
 	return err
 }
 
-// warn tells what the cursors found odd.
+// waitOf is how long each of n partitions may wait for records, so that a round
+// of fetches takes half a second at most.
+func waitOf(n int) time.Duration {
+	wait := 500 * time.Millisecond
+	if n > atOnce {
+		wait = wait * atOnce / time.Duration(n)
+	}
+	return max(wait, 5*time.Millisecond)
+}
+
+// warn tells what the partitions found odd.
 func (l *look) warn() {
-	for _, c := range l.cursors {
-		if c.warning != nil && l.o.Warn != nil {
-			l.o.Warn(c.warning)
+	for _, p := range l.parts {
+		if p.warning != nil && l.o.Warn != nil {
+			l.o.Warn(p.warning)
 		}
-		c.warning = nil
+		p.warning = nil
 	}
 }
 
 // atOnce is how many partitions are asked at a time.
 const atOnce = 8
 
-// each calls f for every cursor, a few at a time, and returns when all calls have.
-func (l *look) each(f func(*cursor) error) error {
+// each calls f for every partition, a few at a time, and returns when all calls have.
+func (l *look) each(f func(*partition) error) error {
 	var all sync.WaitGroup
 	turns := make(chan struct{}, atOnce)
-	errs := make([]error, len(l.cursors))
-	for i, c := range l.cursors {
+	errs := make([]error, len(l.parts))
+	for i, p := range l.parts {
 		turns <- struct{}{}
 		all.Go(func() {
-			errs[i] = f(c)
+			errs[i] = f(p)
 			<-turns
 		})
 	}
@@ -170,35 +183,31 @@ func (l *look) each(f func(*cursor) error) error {
 	return errors.Join(errs...)
 }
 
-// fetch fills the cursors that have nothing left.
+// fetch fills the partitions that have nothing left.
 func (l *look) fetch(ctx context.Context) error {
-	wait := 500 * time.Millisecond // of a whole round
-	if n := len(l.cursors); n > atOnce {
-		wait = wait * atOnce / time.Duration(n)
-	}
-	err := l.each(func(c *cursor) error {
-		if c.has() || c.ended && !l.o.Follow {
+	err := l.each(func(p *partition) error {
+		if p.has() || p.ended && !l.o.Follow {
 			return nil
 		}
-		return c.fetch(ctx, max(wait, 5*time.Millisecond))
+		return p.fetch(ctx)
 	})
 	l.warn()
 	return err
 }
 
-// show shows what the cursors hold, the oldest first, up to where one of them
+// show shows what the partitions hold, the oldest first, up to where one of them
 // has to be filled again. It reports whether all is shown.
 func (l *look) show() (done bool, err error) {
 	for {
-		var first *cursor
-		waits := false // for a cursor that may still bring something older
-		for _, c := range l.cursors {
+		var first *partition
+		waits := false // for one that may still bring something older
+		for _, p := range l.parts {
 			switch {
-			case c.has():
-				if first == nil || c.time() < first.time() {
-					first = c
+			case p.has():
+				if first == nil || p.time() < first.time() {
+					first = p
 				}
-			case !c.ended:
+			case !p.ended:
 				waits = true
 			}
 		}
@@ -253,9 +262,9 @@ func (l *look) full() bool {
 // count brings the totals up to date.
 func (l *look) count() {
 	l.totals.Read, l.totals.Filtered = 0, 0
-	for _, c := range l.cursors {
-		l.totals.Read += c.read
-		l.totals.Filtered += c.filtered
+	for _, p := range l.parts {
+		l.totals.Read += p.read
+		l.totals.Filtered += p.filtered
 	}
 }
 

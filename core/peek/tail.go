@@ -20,7 +20,7 @@ func (l *look) lookBack(ctx context.Context) error {
 	last := &tail{most: l.o.Tail}
 	l.tail = last
 	for back := int64(l.o.Tail); ; back = min(back*stride, 1<<58) {
-		l.cursors = nil
+		l.parts = nil
 		last.records = last.records[:0]
 		if err := l.open(ctx, From{Last: back}); err != nil {
 			return err
@@ -44,8 +44,8 @@ func (l *look) lookBack(ctx context.Context) error {
 
 // whole says whether every partition was read from its beginning.
 func (l *look) whole() bool {
-	for _, c := range l.cursors {
-		if !c.whole {
+	for _, p := range l.parts {
+		if !p.whole {
 			return false
 		}
 	}
@@ -73,7 +73,7 @@ func (t *tail) add(r Record) {
 }
 
 // own copies the row of a record, into a chunk that is not needed any more if
-// there is one: the cursor's chunk is used again.
+// there is one: the partition's chunk is used again.
 func (t *tail) own(r *Record, one *record.Chunk) {
 	if r.Rows == nil {
 		return

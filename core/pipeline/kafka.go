@@ -288,12 +288,11 @@ const letterBytes = 4 << 20
 func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, error) {
 	out := make([]lane.Letter, len(offsets))
 	topic, partition := c.o.topic, c.o.partition
-	ask := source.FetchRequest{Topic: topic, TopicID: c.o.topicID, Partition: partition, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond}
+	own := c.kafka.Cursor(source.FetchRequest{Topic: topic, TopicID: c.o.topicID, Partition: partition, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond})
 	n, size := 0, 0
 	for n < len(offsets) && size < letterBytes {
 		at := offsets[n]
-		ask.Offset = at
-		got, err := c.kafka.Fetch(ctx, ask, nil)
+		err := own.Fetch(ctx, at)
 		var gone *source.OutOfRangeError
 		if errors.As(err, &gone) {
 			out[n].Missing = true
@@ -303,11 +302,9 @@ func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 		if err != nil {
 			return nil, fmt.Errorf("read %s[%d] offset %d again: %w", topic, partition, at, err)
 		}
-		var r source.Reader
-		r.Reset(got, at)
 		before := n
 		for n < len(offsets) && size < letterBytes {
-			rec, ok := r.Next()
+			rec, ok := own.Next()
 			if !ok {
 				break
 			}
@@ -321,16 +318,14 @@ func (c *kafkaCursor) raw(ctx context.Context, offsets []int64) ([]lane.Letter, 
 				n++
 			}
 		}
-		var torn *source.TornError
-		switch err := r.Err(); {
-		case errors.As(err, &torn) && torn.Need > int(ask.MaxBytes):
-			ask.MaxBytes = int32(torn.Need)
+		next, err := own.Ended(at)
+		switch {
 		case err != nil:
 			return nil, fmt.Errorf("read %s[%d] again: %w", topic, partition, err)
-		case n == before && r.NextOffset() <= at:
+		case n == before && next <= at:
 			return nil, fmt.Errorf("read %s[%d] offset %d again: nothing is there", topic, partition, at)
 		}
-		for n < len(offsets) && offsets[n] < r.NextOffset() {
+		for n < len(offsets) && offsets[n] < next {
 			out[n].Missing = true
 			n++
 		}

@@ -165,7 +165,7 @@ func (p *Plan) Apply(ctx context.Context) error {
 	for i, c := range p.commits {
 		out[i] = source.OffsetCommit(c)
 	}
-	err := p.v.o.Store.CommitOutside(ctx, p.v.o.Group, out)
+	err := p.v.o.Origin.CommitOutside(ctx, p.v.o.Group, out)
 	var refused *source.RefusedError
 	switch {
 	case err == nil:
@@ -178,14 +178,14 @@ func (p *Plan) Apply(ctx context.Context) error {
 
 // same says whether what the plan replaces is still what it was made from.
 func (p *Plan) same(ctx context.Context) error {
-	members, err := p.v.o.Store.GroupMembers(ctx, p.v.o.Group)
+	members, err := p.v.o.Origin.GroupMembers(ctx, p.v.o.Group)
 	if err != nil {
 		return err
 	}
 	if len(members) > 0 {
 		return &BusyError{p.v.o.Group, members}
 	}
-	d, err := p.v.o.Store.Describe(ctx, p.v.o.Topics...)
+	d, err := p.v.o.Origin.Describe(ctx, p.v.o.Topics...)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (idle) Commit(context.Context, record.Cut, string) error     { panic("commi
 func (idle) Close() error                                         { return nil }
 func (s *shelf) open(context.Context) (sink.Sink, error)          { return s, nil }
 func options(s *store, slots int, sinks ...settle.Sink) settle.Options {
-	return settle.Options{Store: s, Group: "g", Topics: []string{"events"}, Slots: slots, Sinks: sinks}
+	return settle.Options{Origin: s, Group: "g", Topics: []string{"events"}, Slots: slots, Sinks: sinks}
 }
 
 func read(t *testing.T, o settle.Options) *settle.View {

@@ -229,7 +229,7 @@ func (p *Plan) resolve(ctx context.Context, s *Slot, k *Sink, f Found, i int, w 
 		}
 		w.offset = f.High[i]
 	case !w.time.IsZero():
-		return p.v.o.Store.Offsets(ctx, s.Topic.Name, s.At.First+int32(i), source.AtTime(w.time))
+		return p.v.o.Origin.Offsets(ctx, s.Topic.Name, s.At.First+int32(i), source.AtTime(w.time))
 	}
 	switch {
 	case w.offset > s.End[i]:

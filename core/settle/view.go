@@ -13,9 +13,9 @@ import (
 	"github.com/sluicekit/sluice/core/source"
 )
 
-// Store is where a stream's records come from, and where its group keeps its
+// Origin is where a stream's records come from, and where its group keeps its
 // progress. A *source.Cluster is one.
-type Store interface {
+type Origin interface {
 	Describe(ctx context.Context, topics ...string) (source.Description, error)
 	Offsets(ctx context.Context, topic string, partition int32, at source.Position) (int64, error)
 	FetchOffsets(ctx context.Context, group string, partitions map[string][]int32) ([]source.Stored, error)
@@ -25,7 +25,7 @@ type Store interface {
 
 // Options of one stream.
 type Options struct {
-	Store  Store
+	Origin Origin
 	Group  string
 	Topics []string
 	Slots  int // of the configuration; 0: one partition each
@@ -81,10 +81,10 @@ func Read(ctx context.Context, o Options) (*View, error) {
 	v := &View{o: o, stored: map[string]map[int32]ledger.Stored{}, opened: map[string]sink.Sink{}}
 	var d source.Description
 	err := patiently(ctx, func() (err error) {
-		if v.Members, err = o.Store.GroupMembers(ctx, o.Group); err != nil {
+		if v.Members, err = o.Origin.GroupMembers(ctx, o.Group); err != nil {
 			return fmt.Errorf("who is in group %s: %w", o.Group, err)
 		}
-		d, err = o.Store.Describe(ctx, o.Topics...)
+		d, err = o.Origin.Describe(ctx, o.Topics...)
 		return err
 	})
 	if err != nil {
@@ -128,7 +128,7 @@ func (v *View) readTopic(ctx context.Context, t *Topic) error {
 				at source.Position
 				to *[]int64
 			}{{source.Earliest, &s.Start}, {source.Latest, &s.End}} {
-				o, err := v.o.Store.Offsets(ctx, t.Name, at.First+i, b.at)
+				o, err := v.o.Origin.Offsets(ctx, t.Name, at.First+i, b.at)
 				if err != nil {
 					return err
 				}
@@ -164,7 +164,7 @@ func fetch(ctx context.Context, o Options, topic string, partitions int32) (map[
 	for i := range all {
 		all[i] = int32(i)
 	}
-	answer, err := o.Store.FetchOffsets(ctx, o.Group, map[string][]int32{topic: all})
+	answer, err := o.Origin.FetchOffsets(ctx, o.Group, map[string][]int32{topic: all})
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@
 // its records point into them or into the fetched bytes and are valid until the next Reset (with Limits.OneBatch, until Next returns a
 // record of another batch). Records are never copied.
 //
+// A [Cursor] does that for one partition: it owns a buffer and a Reader, and holds one answer.
+//
 // A [Fetcher] reads many partitions with one request per broker, and charges the answers as a whole; a partition's part is lent from the
 // answer, or copied where it is a small part of it. Release gives it back.
 //
