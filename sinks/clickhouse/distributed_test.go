@@ -41,6 +41,11 @@ func TestDistributed(t *testing.T) {
 	r.config.Delivery = sink.AtLeastOnce
 	r.open()
 
+	r = newRig(t, c, field("n", record.Int))
+	on.exec("CREATE TABLE $.id (n Int64, id UUID, " + provenance + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE TABLE $.t (n Int64, id UUID DEFAULT generateUUIDv4(), " + provenance + ") ENGINE = Distributed('c', '" + on.database + "', 'id', cityHash64(`id`))")
+	r.refused("its sharding key reads column id, which no field fills and whose default rests on generateUUIDv4()")
+
 	r = with("'good', n")
 	s := r.open()
 	for range 2 {

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sluicekit/sluice/core/sink"
@@ -22,10 +23,16 @@ func (t *table) steady(b *block) error {
 	}
 	for i := range t.columns {
 		c := &t.columns[i]
-		if !c.parts || filled[c.name] {
+		shards := t.distributed() && slices.Contains(word.FindAllString(strings.ReplaceAll(t.sharding, "`", ""), -1), c.name)
+		if !c.parts && !shards || filled[c.name] {
 			continue
 		}
-		if call := t.volatile(c, filled, map[string]bool{}); call != "" {
+		call := t.volatile(c, filled, map[string]bool{})
+		if call != "" && shards {
+			return t.refuse("its sharding key reads column %s, which no field fills and whose default rests on %s, so that a repeated batch sends rows to other shards; "+
+				"fill the column from a field, or shard by one that is", c.name, call)
+		}
+		if call != "" {
 			return sink.Permanent(fmt.Errorf("table %s cannot take each batch exactly once: its PARTITION BY reads column %s, which no field fills and whose default rests on %s, "+
 				"so that a repeated batch may fall into another partition, where it is taken again; fill the column from a field, or partition by one that is; "+
 				"or accept repeated rows with delivery: at_least_once", t.path(), c.name, call))
@@ -48,6 +55,44 @@ func (t *table) volatile(c *tableColumn, filled, seen map[string]bool) string {
 			if call := t.volatile(other, filled, seen); call != "" {
 				return call
 			}
+		}
+	}
+	return ""
+}
+
+// aliased is what an expression is called in a view.
+var aliased = regexp.MustCompile(`(?i)\bAS (` + identifier + `)`)
+
+// movedBy says what gives the partition of a table's rows another value each time
+// that a view fills it: a call in the view, or in the default of a column that the
+// view leaves out. It is "" if nothing does. A call that reaches the table through
+// another view is not seen.
+func (t *table) movedBy(view string) string {
+	called := map[string]string{} // by the column
+	for _, m := range volatile.FindAllStringSubmatchIndex(view, -1) {
+		if name := aliased.FindStringSubmatch(view[m[1]:]); name != nil {
+			called[unquote(name[1])] = view[m[2]:m[3]] + "()"
+		}
+	}
+	for _, column := range word.FindAllString(strings.ReplaceAll(t.partitionKey, "`", ""), -1) {
+		if call := called[column]; call != "" {
+			return call
+		}
+		if strings.Contains(view, "`"+column+"` ") {
+			continue // the view gives it
+		}
+		_, rest, _ := strings.Cut(t.create, "`"+column+"` ")
+		rest, _, _ = strings.Cut(rest, ", `")
+		if _, expr, ok := strings.Cut(rest, " DEFAULT "); ok {
+			rest = expr
+		} else if _, expr, ok := strings.Cut(rest, " MATERIALIZED "); ok {
+			rest = expr
+		} else {
+			continue
+		}
+		rest, _, _ = strings.Cut(rest, "ENGINE = ")
+		if m := volatile.FindStringSubmatch(rest); m != nil {
+			return m[1] + "()"
 		}
 	}
 	return ""

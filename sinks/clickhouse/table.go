@@ -19,6 +19,8 @@ type table struct {
 	engine         string
 	full           string // the engine with its clauses and settings
 	partitioned    bool
+	partitionKey   string
+	create         string // the statement that makes it
 	uuid           string
 	changed        time.Time // when it was made or altered last, by our clock
 	columns        []tableColumn
@@ -28,6 +30,7 @@ type table struct {
 	views    []viewName // on it
 	filled   []*table   // by these, and by those on what they fill
 	through  viewName   // of one of filled: the view that fills it
+	moves    string     // of one of filled: what a partition of its rows rests on that is another each time
 	shards   []*table   // of a Distributed one: those behind it
 	sharding string     // what its engine says of it
 	hidden   error      // why they are not to be seen
@@ -133,14 +136,15 @@ func inspect(ctx context.Context, q *session, database, name string) (*table, er
 
 // readHead reads all but the columns; false if there is no such table.
 func (t *table) readHead(ctx context.Context, q *session) (found bool, err error) {
-	query := "SELECT engine, engine_full, partition_key != '', toString(uuid), toUnixTimestamp64Milli(now64(3)) - 1000 * toInt64(toUnixTimestamp(metadata_modification_time)), dependencies_database, dependencies_table FROM system.tables WHERE database = " +
+	query := "SELECT engine, engine_full, partition_key, create_table_query, toString(uuid), toUnixTimestamp64Milli(now64(3)) - 1000 * toInt64(toUnixTimestamp(metadata_modification_time)), dependencies_database, dependencies_table FROM system.tables WHERE database = " +
 		literal(t.database) + " AND name = " + literal(t.name)
 	began := time.Now() // so that a table is taken for older rather than younger, by up to a second
 	err = q.rows(ctx, query, func(scan func(...any) error) error {
 		found = true
 		var databases, names []string
 		var age int64
-		err := scan(&t.engine, &t.full, &t.partitioned, &t.uuid, &age, &databases, &names)
+		err := scan(&t.engine, &t.full, &t.partitionKey, &t.create, &t.uuid, &age, &databases, &names)
+		t.partitioned = t.partitionKey != ""
 		t.changed = began.Add(-time.Duration(age) * time.Millisecond)
 		for i := range min(len(databases), len(names)) {
 			t.views = append(t.views, viewName{databases[i], names[i]})

@@ -35,7 +35,7 @@ func (t *table) readViews(ctx context.Context, q *session) error {
 			continue
 		}
 		seen[v] = true
-		target, err := v.target(ctx, q)
+		target, view, err := v.target(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -55,18 +55,19 @@ func (t *table) readViews(ctx context.Context, q *session) error {
 			t.unseen = append(t.unseen, *target)
 			continue
 		}
-		filled.through = v
+		filled.through, filled.moves = v, filled.movedBy(view)
 		t.filled = append(t.filled, filled)
 		todo = append(todo, filled.views...)
 	}
 	return nil
 }
 
-// target is the table that a view fills; nil if the view is not to be seen.
-func (v viewName) target(ctx context.Context, q *session) (target *viewName, err error) {
+// target is the table that a view fills, and the statement that makes the view;
+// nil if the view is not to be seen.
+func (v viewName) target(ctx context.Context, q *session) (target *viewName, create string, err error) {
 	query := "SELECT create_table_query, toString(uuid) FROM system.tables WHERE database = " + literal(v.database) + " AND name = " + literal(v.name)
 	err = q.rows(ctx, query, func(scan func(...any) error) error {
-		var create, uuid string
+		var uuid string
 		if err := scan(&create, &uuid); err != nil {
 			return err
 		}
@@ -83,9 +84,9 @@ func (v viewName) target(ctx context.Context, q *session) (target *viewName, err
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the materialized view %s: %w", v.path(), err)
+		return nil, "", fmt.Errorf("read the materialized view %s: %w", v.path(), err)
 	}
-	return target, nil
+	return target, create, nil
 }
 
 const identifier = "(?:[A-Za-z_][A-Za-z_0-9]*|`(?:[^`\\\\]|\\\\.)*`)"
@@ -130,6 +131,10 @@ func (t *table) promiseOfViews() error {
 		default:
 			if text := f.narrow(); text != "" {
 				refuse("%s fills %s, and %s", f.through.path(), f.path(), text)
+			}
+			if f.moves != "" {
+				refuse("%s fills %s, whose PARTITION BY rests on %s, so that a repeated batch may fall into another partition, where it is taken again; partition by what comes of the event",
+					f.through.path(), f.path(), f.moves)
 			}
 		}
 	}

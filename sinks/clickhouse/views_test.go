@@ -103,3 +103,37 @@ func TestForgottenView(t *testing.T) {
 	r.want("SELECT count() FROM $.t", "8")
 	r.want("SELECT count() FROM $.v WHERE n < 100", "8")
 }
+
+// TestViewThatMoves: where the partition of a view's rows hangs on when they are
+// inserted, a repeat of the batch falls into another one and is in it twice.
+func TestViewThatMoves(t *testing.T) {
+	c := servers.ClickHouse(t)
+	const window = " SETTINGS non_replicated_deduplication_window = 1000"
+	for name, tc := range map[string]struct{ columns, by, view, want string }{
+		"called in the view":        {"n Int64, at DateTime", "toSecond(at)", "SELECT n, now() AS at FROM $.t", "rests on now()"},
+		"within":                    {"n Int64, at Date", "at", "SELECT n, toDate(now64(3)) AS at FROM $.t", "rests on now64()"},
+		"default of the table":      {"n Int64, at DateTime DEFAULT now()", "toSecond(at)", "SELECT n FROM $.t", "rests on now()"},
+		"materialized in the table": {"n Int64, at DateTime MATERIALIZED now() + 1, z Int8 DEFAULT 0", "toSecond(at)", "SELECT n FROM $.t", "rests on now()"},
+		"called for another":        {"n Int64, at DateTime", "n", "SELECT n, now() AS at FROM $.t", "-"},
+		"default that is not used":  {"n Int64, at DateTime DEFAULT now()", "toSecond(at)", "SELECT n, toDateTime(n) AS at FROM $.t", "-"},
+		"default of another":        {"n Int64, at DateTime DEFAULT now()", "n", "SELECT n FROM $.t", "-"},
+		"a table of the view's own": {"", "toSecond(at)", "SELECT n, now() AS at FROM $.t", "rests on now()"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, c, field("n", record.Int))
+			r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree ORDER BY n" + window)
+			to := " ENGINE = MergeTree PARTITION BY " + tc.by + " ORDER BY n" + window
+			if tc.columns != "" {
+				r.exec("CREATE TABLE $.v (" + tc.columns + ")" + to)
+				to = " TO $.v"
+			}
+			r.exec("CREATE MATERIALIZED VIEW $.mv" + to + " AS " + tc.view)
+			switch tc.want {
+			case "-":
+				r.open()
+			default:
+				r.refused(tc.want, "a repeated batch may fall into another partition", "delivery: at_least_once")
+			}
+		})
+	}
+}
