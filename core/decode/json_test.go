@@ -2,6 +2,8 @@ package decode_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -259,6 +261,46 @@ func TestJSONManyNames(t *testing.T) {
 		}
 		if got, want := row(t, decoder(t, jsonStream(t, declared...), paths...), []byte("{"+strings.Join(doc, ",")+"}")), strings.Join(want, "|"); got != want {
 			t.Errorf("%d names: got %s", n, got)
+		}
+	}
+}
+
+// TestJSONKeyOrder reads objects whose keys come in changing order, doubled,
+// left out, with escapes and with spaces, by one decoder that remembers what it
+// saw before, and by one for each event that remembers nothing.
+func TestJSONKeyOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 0))
+	keys := []string{`"a"`, `"ab"`, `"abc"`, `"b"`, `"\u0061"`, `"é"`, `""`, `"` + strings.Repeat("long", 20) + `"`, `"o"`, `"o"`}
+	paths := []string{"a:json", "ab:json", "b:json", "é:json", "o.a:json", "o.b:json", "o.o.ab:json"}
+	var object func(depth int) string
+	object = func(depth int) string {
+		out := "{"
+		for i := range rng.IntN(7) {
+			key := keys[rng.IntN(len(keys))]
+			if rng.IntN(3) > 0 { // most events are alike
+				key = keys[(i+depth)%len(keys)]
+			}
+			value := strconv.Itoa(rng.IntN(1000))
+			if key == `"o"` && depth < 3 {
+				value = object(depth + 1)
+			}
+			if i > 0 {
+				out += ","
+			}
+			out += key + strings.Repeat(" ", max(0, rng.IntN(9)-6)) + ":" + value
+		}
+		return out + "}"
+	}
+	s := jsonStream(t)
+	old := decoder(t, s, paths...)
+	for range 3000 {
+		event := []byte(object(0))
+		if rng.IntN(20) == 0 {
+			event = event[:rng.IntN(len(event))]
+		}
+		if got, want := row(t, old, event), row(t, decoder(t, s, paths...), event); got != want {
+			t.Fatalf("seed %d: %s is %s, by a decoder that is new %s", seed, event, got, want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ type target struct {
 	// The spans of this value and of everything below it are [low, high).
 	low, high int
 	seen      uint64 // the round in which it was last entered
+	usual     usual
 
 	names []string
 	kids  []*target
