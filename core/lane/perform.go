@@ -49,7 +49,9 @@ func (l *Lane) perform(ctx context.Context, e *Effect) Event {
 }
 
 func (l *Lane) claim(ctx context.Context) Event {
-	w, found, err := l.c.Sink.Claim(ctx, l.c.Claim)
+	c := l.c.Claim
+	c.Repeats = l.state.Open && !l.since.IsZero()
+	w, found, err := l.c.Sink.Claim(ctx, c)
 	if err != nil {
 		return l.failure("claim", Cut{}, err)
 	}

@@ -55,7 +55,7 @@ func (s *shelf) Claim(_ context.Context, c sink.Claim) (sink.Writer, sink.Found,
 			f.High[i] = h
 		}
 	}
-	return &shelfWriter{shelf: s, incarnation: c.Incarnation}, f, nil
+	return &shelfWriter{shelf: s, incarnation: c.Incarnation, repeats: c.Repeats}, f, nil
 }
 
 func highOf(incarnation string, partition int32) string { return fmt.Sprint(incarnation, partition) }
@@ -65,6 +65,7 @@ func (s *shelf) Close() error { return nil }
 type shelfWriter struct {
 	shelf       *shelf
 	incarnation string
+	repeats     bool // as Claim was told of the first cut
 	rows        []string
 	attempt     time.Duration // as Stage was told
 }
@@ -109,7 +110,11 @@ func (s *shelf) refuse(rows *record.Chunk) error {
 }
 
 func (w *shelfWriter) Stage(_ context.Context, c record.Cut) (string, error) {
-	w.attempt = c.Attempt
+	// A sink may keep more of a cut that it is told of than of others.
+	if w.repeats == c.Since.IsZero() {
+		panic(fmt.Sprintf("%s was first tried at %s, and Claim was told repeats: %t", c, c.Since, w.repeats))
+	}
+	w.attempt, w.repeats = c.Attempt, false
 	return "", nil
 }
 

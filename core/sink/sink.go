@@ -23,6 +23,9 @@ type Claim struct {
 	Incarnation string // cluster id and topic id: part of every durable key
 	Partition   int32  // the slot's first partition
 	Partitions  int    // how many it has
+	// Repeats: the first cut after this claim is one that was tried before, so
+	// that its Since is set. Such a cut never comes at another time.
+	Repeats bool
 }
 
 // Found is what a destination itself remembers of a sink's slot.

@@ -69,7 +69,7 @@ func TestExchangedTable(t *testing.T) {
 				s = r.open()
 			}
 			for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-				w := r.claim(s)
+				w := r.reclaim(s)
 				if _, err := w.Append(t.Context(), r.chunk(0, []any{1}, []any{2})); err != nil {
 					t.Fatal(err)
 				}
@@ -183,7 +183,7 @@ func TestForgottenKeys(t *testing.T) {
 			s := r.open()
 			c := cut(0, 9)
 			for try := range 20 {
-				w := r.claim(s)
+				w := r.reclaim(s)
 				groups := r.chunk(0, []any{tc.value, 1})
 				groups.Partition = -1
 				if _, err := w.Append(t.Context(), groups); err != nil {

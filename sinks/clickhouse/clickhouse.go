@@ -87,7 +87,7 @@ func (s *clickHouse) Claim(ctx context.Context, c sink.Claim) (sink.Writer, sink
 	if c.Partitions < 1 {
 		return nil, sink.Found{}, fmt.Errorf("claim of %d partitions", c.Partitions)
 	}
-	w := &writer{sink: s, claim: c, repeat: true}
+	w := &writer{sink: s, claim: c, repeat: c.Repeats}
 	var found sink.Found
 	err := s.dialer.ask(ctx, func(ctx context.Context, q *session) (err error) {
 		t, err := inspect(ctx, q, s.database, s.name)

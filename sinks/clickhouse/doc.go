@@ -27,7 +27,7 @@
 // # Memory and goroutines
 //
 // A writer holds the rows of one batch in the layout of the wire, and keeps that
-// memory for the next; of the first batch after a claim, which may be a repeat,
-// it holds the rows twice. A connection holds a frame of 1 MiB. No goroutine
-// runs between calls; clickhouse-go's run within a call and end with it.
+// memory for the next; of a batch that is repeated it holds the rows twice. A
+// connection holds a frame of 1 MiB. No goroutine runs between calls;
+// clickhouse-go's run within a call and end with it.
 package clickhouse

@@ -58,7 +58,7 @@ func repeatUntilIn(r *rig, since time.Time) {
 	s := r.open()
 	var err error
 	for range 5 {
-		w := r.claim(s)
+		w := r.reclaim(s)
 		if _, err = w.Append(r.Context(), r.chunk(0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})); err != nil {
 			r.Fatal(err)
 		}

@@ -93,7 +93,7 @@ func (r *rig) forget(into, values string) {
 
 // again repeats the batch as the next owner does.
 func again(r *rig, since time.Time) error {
-	w := r.claim(r.open())
+	w := r.reclaim(r.open())
 	if _, err := w.Append(r.Context(), r.chunk(0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func TestForgottenBatch(t *testing.T) {
 			s := r.open()
 			var err error
 			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-				w := r.claim(s)
+				w := r.reclaim(s)
 				if _, err = w.Append(t.Context(), r.chunk(0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})); err != nil {
 					t.Fatal(err)
 				}
@@ -196,7 +196,7 @@ func TestForgottenGroups(t *testing.T) {
 	c := cut(0, 9)
 	c.Since = time.Now().Add(-time.Hour)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		w = r.claim(s)
+		w = r.reclaim(s)
 		if _, err := w.Append(t.Context(), groups()); err != nil {
 			t.Fatal(err)
 		}

@@ -101,9 +101,18 @@ func (r *rig) refused(parts ...string) {
 	}
 }
 
-func (r *rig) claim(s sink.Sink) sink.Writer {
+func (r *rig) claim(s sink.Sink) sink.Writer { return r.claimFor(s, claimed()) }
+
+// reclaim is a claim of which the first batch was tried before.
+func (r *rig) reclaim(s sink.Sink) sink.Writer {
+	c := claimed()
+	c.Repeats = true
+	return r.claimFor(s, c)
+}
+
+func (r *rig) claimFor(s sink.Sink, c sink.Claim) sink.Writer {
 	r.Helper()
-	w, _, err := s.Claim(r.Context(), claimed())
+	w, _, err := s.Claim(r.Context(), c)
 	if err != nil {
 		r.Fatalf("claim: %v", err)
 	}

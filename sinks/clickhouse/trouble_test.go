@@ -231,7 +231,7 @@ func TestKilledMidInsert(t *testing.T) {
 		// insert repeats the batch as the next owner does, and kills the server
 		// after a time that the commit may take.
 		insert := func(killAfter time.Duration) {
-			w := r.claim(s)
+			w := r.reclaim(s)
 			defer w.Close()
 			c := cut(chunk.First, chunk.Next)
 			if killAfter < 0 && round > 0 {

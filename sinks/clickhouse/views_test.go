@@ -81,7 +81,7 @@ func TestForgottenView(t *testing.T) {
 	}
 	repeat := func(first int64, rows ...[]any) (err error) {
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-			w := r.claim(s)
+			w := r.reclaim(s)
 			if _, err = w.Append(t.Context(), r.chunk(first, rows...)); err != nil {
 				t.Fatal(err)
 			}

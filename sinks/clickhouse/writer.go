@@ -23,8 +23,8 @@ type writer struct {
 	rows  int
 	conn  *native.Conn // kept between batches
 
-	// repeat: the next batch is the first after the claim, which may be one that
-	// is repeated. Its rows are kept, in case some are in the table already.
+	// repeat: the next batch is one that is repeated. Its rows are kept, in case
+	// some are in the table already.
 	repeat bool
 	kept   []*record.Chunk
 	held   int64 // bytes of kept
