@@ -12,20 +12,25 @@ import (
 // records, was given. The log decides, by its markers (see rule); the two others
 // must agree with it, record by record.
 //
-// There is one excuse, and the log has to prove it. Kafka 4.4, or the client that
-// writes to it, at times answers the end of a transaction and writes no marker
-// into a partition of it. What lies there stays open, and becomes part of the
-// producer's next transaction in that partition: with an abort of that one,
-// acknowledged and committed records are gone for every reader. It has been seen
-// after a frozen broker, and with no fault at all, just load: in half an hour
+// There is one excuse, and the log has to prove it. Kafka 4.4 takes a partition
+// that has no leader at the moment for one that was deleted, and writes no marker
+// into it: the end of a transaction is answered well, and what lies there stays
+// open, and becomes part of the producer's next transaction in that partition.
+// With an abort of that one, acknowledged and committed records are gone for
+// every reader. The only broker of a run has no leaders while the controller has
+// given it up, which after a second without a heartbeat it does: after a freeze
+// (the broker's log then names the very partitions, as likely deleted, and as
+// skipped), and, it seems, under load alone: in half an hour
 // (seed 861290) one of 27,056 transactions, committed for its producer, got no
 // marker in any of its six partitions. In five of them the next one was
 // committed, and nothing showed; in the sixth it was aborted, and 21
-// acknowledged records of the one before with it.
-// Sluice can but do what the log says. So: where a transaction has no marker of
-// its own in a partition, since the next of the same producer begins before any
-// marker, there the verdict of the marker that does follow replaces the ledger's.
-// Each is named in the report, and many of them are no accident.
+// acknowledged records of the one before with it. Sluice can but do what the log
+// says.
+//
+// So: where a transaction has no marker of its own in a partition, since the next
+// of the same producer begins before any marker, there the verdict of the marker
+// that does follow replaces the ledger's. Each is named in the report, and many
+// of them are no accident.
 type judge struct {
 	log    topicLog
 	ledger *ledger

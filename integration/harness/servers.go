@@ -61,9 +61,9 @@ func (d *director) delayLedger(ctx context.Context) error {
 }
 
 // stopBroker freezes Kafka past the session of all members, between two
-// transactions of the producers: the end of one under way has once left a
-// partition out. That comes without a fault, too; see judge, which knows it
-// again. Here it would only come more often.
+// transactions of the producers. One that ends right behind it may get no marker
+// where the controller has just given the broker up; see judge, which knows that
+// again.
 func (d *director) stopBroker(ctx context.Context) error {
 	if err := d.freezeBroker(ctx); err != nil {
 		return err
