@@ -15,81 +15,6 @@ import (
 	"github.com/sluicekit/sluice/sinks/endpoint"
 )
 
-// The errors of a server that are told apart.
-const (
-	codeUnknownTable    = 60
-	codeUnknownType     = 50
-	codeTimeout         = 159
-	codeTooManyParts    = 252
-	codeConstraint      = 469
-	codeMemory          = 241
-	codeTableReadOnly   = 242
-	codeNoSpace         = 243
-	codeQuota           = 201
-	codeAccessDenied    = 497
-	codeWrongPassword   = 516
-	codeTooManyAtOnce   = 202
-	codeOverloaded      = 745
-	codeReadOnlyForGood = 774
-	codeKilled          = 777
-	codeNoMemory        = 778
-)
-
-// mend are the errors that people must mend. Their messages hold names only.
-func mend(code int32) bool {
-	switch code {
-	case codeUnknownTable, codeUnknownType, codeAccessDenied, codeWrongPassword, codeQuota,
-		8, 10, 16, 20, 36, 44, 46, 47, 53, 57, 62, 81, 82, 115, 192, 193, 194, 195, 291, 452, 164, 700, codeReadOnlyForGood:
-		return true
-	}
-	return false
-}
-
-// tooManyPartitions says whether a batch touches more of the table's partitions
-// than an insert may, which is so each time it comes. Its number is that of parts
-// that are not merged fast enough.
-func tooManyPartitions(code int32, message string) bool {
-	return code == codeTooManyParts && strings.Contains(message, "max_partitions_per_insert_block")
-}
-
-// advice is what a person can do about an error that comes again.
-func advice(code int32, message string) string {
-	switch code {
-	case codeTooManyParts:
-		if tooManyPartitions(code, message) {
-			return "; a batch touches more partitions than the server allows: a coarser PARTITION BY, or settings: {max_partitions_per_insert_block: …}"
-		}
-		return "; merges do not keep up: write fewer and larger batches (batch.age, slots, a coarser PARTITION BY), and look at system.merges"
-	case codeMemory, codeKilled, codeNoMemory:
-		return "; the server is out of memory: it is tried again; smaller batches (batch.rows, batch.bytes) need less"
-	case codeTableReadOnly:
-		return "; the table is read-only, as when it has lost its Keeper: it is tried again"
-	case codeReadOnlyForGood:
-		return "; the table is read-only until somebody changes that (table_readonly, or a disk that cannot be written)"
-	case codeOverloaded:
-		return "; the server has too much to do: it is tried again"
-	case codeNoSpace:
-		return "; the server's disk is full: it is tried again"
-	case codeQuota:
-		return "; the user's quota is used up: it is tried again, and goes on with the next interval"
-	case codeTooManyAtOnce:
-		return "; the server runs as many queries as it may: it is tried again"
-	case codeTimeout:
-		return "; the attempt took longer than it may"
-	}
-	return ""
-}
-
-// speaks says whether the message of an error holds names and numbers and no
-// values: it may be shown.
-func speaks(code int32) bool {
-	switch code {
-	case codeTooManyParts, codeMemory, codeKilled, codeNoMemory, codeTableReadOnly, codeNoSpace, codeTooManyAtOnce, codeOverloaded, codeTimeout:
-		return true
-	}
-	return mend(code) && code != 62 && code != 53
-}
-
 // explain classifies an error, and leaves out of it what may be the content of
 // a row.
 func explain(err error) error {
@@ -139,16 +64,6 @@ func explainGreeting(err error) error {
 		return sink.Permanent(fmt.Errorf("clickhouse error %d (%s): %s; see the connection's settings", e.Code, native.CodeName(e.Code), firstSentence(e.Message)))
 	}
 	return explain(err)
-}
-
-// ofValue says whether an error comes of a value, which the sink has laid out as
-// its column wants it: so some expression of the table has made something of it.
-func ofValue(code int32) bool {
-	switch code {
-	case 6, 26, 27, 36, 38, 41, 53, 69, 70, 72, 117, 130, 131, 153, 190, 321, 349, 376, 395, 407, 427, 441, 675, 676, 691:
-		return true
-	}
-	return false
 }
 
 // explainRows is explain for an error that came after rows were sent. What a
