@@ -189,6 +189,22 @@ func (q *session) rows(ctx context.Context, query string, scan func(scan func(..
 	return rows.Err()
 }
 
+// one reads the only row of a query. Without one, what into points at stays.
+func (q *session) one(ctx context.Context, query string, into ...any) error {
+	return q.rows(ctx, query, func(scan func(...any) error) error { return scan(into...) })
+}
+
+// database is the one of a name, "" for the user's own.
+func (q *session) database(ctx context.Context, name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	if err := q.one(ctx, "SELECT currentDatabase()", &name); err != nil {
+		return "", fmt.Errorf("find the user's database: %w", err)
+	}
+	return name, nil
+}
+
 func (q *session) exec(ctx context.Context, statement string) error {
 	return q.conn.Exec(context.WithoutCancel(ctx), statement)
 }

@@ -10,7 +10,11 @@ import (
 )
 
 // create makes the table of the options.
-func (s *clickHouse) create(ctx context.Context, q *session, database string) error {
+func (s *clickHouse) create(ctx context.Context, q *session) error {
+	database, err := q.database(ctx, s.database)
+	if err != nil {
+		return err
+	}
 	t := &table{database: database, name: s.name, engine: s.engineName()}
 	var columns []string
 	for _, f := range s.config.Schema.Fields {
@@ -35,11 +39,7 @@ func (s *clickHouse) create(ctx context.Context, q *session, database string) er
 		fmt.Fprintf(&b, "TTL %s\n", s.options.TTL)
 	}
 	if t.mergeTree() && s.options.Window > 0 {
-		name := "non_replicated_deduplication_window"
-		if t.replicated() {
-			name = "replicated_deduplication_window"
-		}
-		fmt.Fprintf(&b, "SETTINGS %s = %d\n", name, s.options.Window)
+		fmt.Fprintf(&b, "SETTINGS %s = %d\n", t.windowSetting(), s.options.Window)
 	}
 	if err := q.exec(ctx, b.String()); err != nil {
 		return fmt.Errorf("create table %s: %w", t.path(), explainStatement(err))
@@ -127,13 +127,7 @@ func (s *clickHouse) prepare(ctx context.Context, q *session) (*table, error) {
 		if !s.options.Create {
 			return nil, sink.Permanent(fmt.Errorf("table %s is not there, or not to be seen by the user; create: true makes it", s.options.Table))
 		}
-		database := s.database
-		if database == "" {
-			if err := q.rows(ctx, "SELECT currentDatabase()", func(scan func(...any) error) error { return scan(&database) }); err != nil {
-				return nil, err
-			}
-		}
-		if err := s.create(ctx, q, database); err != nil {
+		if err := s.create(ctx, q); err != nil {
 			return nil, err
 		}
 		if t, err = inspect(ctx, q, s.database, s.name); err != nil || t == nil {

@@ -60,8 +60,7 @@ func (w *writer) confirm(ctx context.Context, c record.Cut, name string) error {
 	return w.sink.dialer.ask(ctx, func(ctx context.Context, q *session) error {
 		up := int64(0) // of a Distributed table's shards it is not known
 		if !t.distributed() {
-			err := q.rows(ctx, "SELECT toInt64(uptime())", func(scan func(...any) error) error { return scan(&up) })
-			if err != nil {
+			if err := q.one(ctx, "SELECT toInt64(uptime())", &up); err != nil {
 				return fmt.Errorf("ask how long the server runs: %w", err)
 			}
 		}
@@ -101,6 +100,6 @@ func (w *writer) count(ctx context.Context, q *session, c record.Cut, name strin
 	if w.sink.config.Keys != nil {
 		of = quote(w.sink.options.Provenance.Cut) + " = " + literal(name)
 	}
-	err = q.rows(ctx, "SELECT toInt64(count()) FROM "+w.table.path()+w.mine()+" AND "+of, func(scan func(...any) error) error { return scan(&n) })
+	err = q.one(ctx, "SELECT toInt64(count()) FROM "+w.table.path()+w.mine()+" AND "+of, &n)
 	return n, err
 }

@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"fmt"
+
+	"github.com/sluicekit/sluice/core/sink"
 )
 
 const (
@@ -36,13 +38,16 @@ func (t *table) promise(addresses int) error {
 	return t.promiseOfViews()
 }
 
+// refuse is what a table that cannot promise is refused with.
+func (t *table) refuse(format string, args ...any) error {
+	return sink.Permanent(fmt.Errorf("table %s cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
+		t.path(), fmt.Errorf(format, args...)))
+}
+
 // narrow says why the window of a table is too small, and what mends it; "" if
 // it is not.
 func (t *table) narrow() string {
-	name, need := "non_replicated_deduplication_window", leastWindow
-	if t.replicated() {
-		name = "replicated_deduplication_window"
-	}
+	name, need := t.windowSetting(), leastWindow
 	if t.partitioned {
 		need *= partsPerBatch
 	}

@@ -130,13 +130,9 @@ func (t *table) inserted(ctx context.Context, q *session, within time.Duration) 
 		query = "SELECT toInt64(sum(n)), max(o) > 0 FROM (SELECT toInt64(max(max_block_number)) + 1 - toInt64(maxIf(max_block_number + 1, " + before + ")) AS n, countIf(" + before + ") AS o" +
 			from + " GROUP BY partition_id)"
 	}
-	err = q.rows(ctx, query, func(scan func(...any) error) error {
-		var some uint8
-		err := scan(&n, &some)
-		older = some != 0
-		return err
-	})
-	return n, older, err
+	var some uint8
+	err = q.one(ctx, query, &n, &some)
+	return n, some != 0, err
 }
 
 // waitForOthers lets the time pass in which an attempt that began before may

@@ -28,7 +28,7 @@ func (t *table) readShards(ctx context.Context, q *session) error {
 	}
 	t.sharding = m[4]
 	replicas := uint64(0)
-	err := q.rows(ctx, "SELECT count() FROM clusterAllReplicas("+literal(m[1])+", system.one)", func(scan func(...any) error) error { return scan(&replicas) })
+	err := q.one(ctx, "SELECT count() FROM clusterAllReplicas("+literal(m[1])+", system.one)", &replicas)
 	if err == nil {
 		query := "SELECT engine, engine_full, partition_key != '' FROM clusterAllReplicas(" + literal(m[1]) + ", system.tables) WHERE database = " + literal(m[2]) + " AND name = " + literal(m[3])
 		err = q.rows(ctx, query, func(scan func(...any) error) error {
@@ -72,10 +72,4 @@ func (t *table) promiseOfShards() string {
 		}
 	}
 	return ""
-}
-
-// refuse is what a table that cannot promise is refused with.
-func (t *table) refuse(format string, args ...any) error {
-	return sink.Permanent(fmt.Errorf("table %s cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
-		t.path(), fmt.Errorf(format, args...)))
 }

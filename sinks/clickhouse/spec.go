@@ -3,6 +3,7 @@ package clickhouse
 import (
 	_ "embed" // the example
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -69,7 +70,7 @@ func (c *Connection) Validate() error {
 		blame("compression", "must be lz4, zstd or none")
 	}
 	errs = append(errs, c.TLS.Validate())
-	for name := range c.Settings {
+	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
 		if slices.Contains(ownSettings(), name) {
 			blame("settings", name+" is set by the sink itself: what is exact depends on it")
 		}
@@ -143,15 +144,15 @@ func (o *Options) Validate() error {
 	if o.Window < 0 || o.Window > 1_000_000 {
 		blame("window", "must be from 0 to 1000000")
 	}
-	names := map[string]string{}
-	for option, name := range map[string]string{"sink": o.Provenance.Sink, "incarnation": o.Provenance.Incarnation, "topic": o.Provenance.Topic,
-		"partition": o.Provenance.Partition, "offset": o.Provenance.Offset, "cut": o.Provenance.Cut} {
-		if name == "" {
-			blame("provenance."+option, "is empty; say off: true to do without all of them")
-		} else if names[name] != "" {
-			blame("provenance."+option, "names the column "+name+", as provenance."+names[name]+" does")
+	options := map[string]string{} // by column
+	for _, p := range []struct{ option, name string }{{"sink", o.Provenance.Sink}, {"incarnation", o.Provenance.Incarnation}, {"topic", o.Provenance.Topic},
+		{"partition", o.Provenance.Partition}, {"offset", o.Provenance.Offset}, {"cut", o.Provenance.Cut}} {
+		if p.name == "" {
+			blame("provenance."+p.option, "is empty; say off: true to do without all of them")
+		} else if options[p.name] != "" {
+			blame("provenance."+p.option, "names the column "+p.name+", as provenance."+options[p.name]+" does")
 		}
-		names[name] = option
+		options[p.name] = p.option
 	}
 	return errors.Join(errs...)
 }

@@ -1,12 +1,9 @@
 package clickhouse
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/sluicekit/sluice/core/sink"
 )
 
 // volatile are calls that give another value each time.
@@ -33,9 +30,8 @@ func (t *table) steady(b *block) error {
 				"fill the column from a field, or shard by one that is", c.name, call)
 		}
 		if call != "" {
-			return sink.Permanent(fmt.Errorf("table %s cannot take each batch exactly once: its PARTITION BY reads column %s, which no field fills and whose default rests on %s, "+
-				"so that a repeated batch may fall into another partition, where it is taken again; fill the column from a field, or partition by one that is; "+
-				"or accept repeated rows with delivery: at_least_once", t.path(), c.name, call))
+			return t.refuse("its PARTITION BY reads column %s, which no field fills and whose default rests on %s, "+
+				"so that a repeated batch may fall into another partition, where it is taken again; fill the column from a field, or partition by one that is", c.name, call)
 		}
 	}
 	return nil

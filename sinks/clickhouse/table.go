@@ -99,12 +99,11 @@ func (t *table) suggest(name string) string {
 
 // inspect reads what a table is like; nil if there is none.
 func inspect(ctx context.Context, q *session, database, name string) (*table, error) {
-	t := &table{database: database, name: name}
-	if t.database == "" {
-		if err := q.rows(ctx, "SELECT currentDatabase()", func(scan func(...any) error) error { return scan(&t.database) }); err != nil {
-			return nil, fmt.Errorf("find the user's database: %w", err)
-		}
+	database, err := q.database(ctx, database)
+	if err != nil {
+		return nil, err
 	}
+	t := &table{database: database, name: name}
 	found, err := t.readHead(ctx, q)
 	if err != nil || !found {
 		return nil, err
@@ -178,35 +177,34 @@ func (t *table) readWindow(ctx context.Context, q *session) error {
 	if !t.mergeTree() {
 		return nil
 	}
-	parts, seconds := "non_replicated_deduplication_window", ""
-	if t.replicated() {
-		parts, seconds = "replicated_deduplication_window", "replicated_deduplication_window_seconds"
-	}
 	var err error
-	if t.window, err = t.setting(ctx, q, parts); err == nil && seconds != "" {
-		t.seconds, err = t.setting(ctx, q, seconds)
+	if t.window, err = t.setting(ctx, q, t.windowSetting()); err == nil && t.replicated() {
+		t.seconds, err = t.setting(ctx, q, "replicated_deduplication_window_seconds")
 	}
 	return err
+}
+
+// windowSetting is the setting of how many parts' tokens the table remembers.
+func (t *table) windowSetting() string {
+	if t.replicated() {
+		return "replicated_deduplication_window"
+	}
+	return "non_replicated_deduplication_window"
 }
 
 func (t *table) setting(ctx context.Context, q *session, name string) (int, error) {
 	if m := regexp.MustCompile(`\b` + name + ` = '?(\d+)`).FindStringSubmatch(t.full); m != nil {
 		return strconv.Atoi(m[1])
 	}
-	n := 0
 	settings := "system.merge_tree_settings"
 	if t.replicated() { // which have a section of their own in the server's configuration
 		settings = "system.replicated_merge_tree_settings"
 	}
-	err := q.rows(ctx, "SELECT value FROM "+settings+" WHERE name = "+literal(name), func(scan func(...any) error) error {
-		var text string
-		if err := scan(&text); err != nil {
-			return err
-		}
-		var err error
+	text, n := "", 0
+	err := q.one(ctx, "SELECT value FROM "+settings+" WHERE name = "+literal(name), &text)
+	if err == nil && text != "" {
 		n, err = strconv.Atoi(text)
-		return err
-	})
+	}
 	if err != nil {
 		return 0, fmt.Errorf("read the server's %s: %w", name, err)
 	}
