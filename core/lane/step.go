@@ -28,6 +28,11 @@ func Step(s State, e Event) (State, []Effect) {
 		}
 		return halted(s, e.Reason)
 	}
+	return answered(s, e)
+}
+
+// answered goes on with what a phase has waited for.
+func answered(s State, e Event) (State, []Effect) {
 	switch {
 	case s.Phase == Starting && e.Kind == Loaded:
 		return loaded(s, e)

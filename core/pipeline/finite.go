@@ -12,16 +12,6 @@ import (
 // lookForEnd is how often a stream that can end is asked whether it has.
 const lookForEnd = 50 * time.Millisecond
 
-// sayJoining is said before there is anything to carry: a group may wait for a
-// killed member's session to end.
-func (p *pipeline) sayJoining() {
-	if p.o.Files != nil {
-		p.o.Log.Info("looking for files")
-		return
-	}
-	p.o.Log.Info("joining the group", "group", p.o.Group)
-}
-
 // ending ticks where the stream can end.
 func (h *holding) ending() (tick <-chan time.Time, stop func()) {
 	if _, ok := h.origin.(finite); !ok {
@@ -67,13 +57,6 @@ func (h *holding) complete() bool {
 	}
 	h.log.Info("all is read and written")
 	return true
-}
-
-// meter is that of a lane.
-func (h *holding) meter(s *heldSlot, n int) *telemetry.Lane {
-	k := h.o.Sinks[n]
-	return h.o.Metrics.Lane(telemetry.LaneID{Sink: k.Config.Name, Connection: k.Config.Connection, Stream: h.o.Stream,
-		Topic: s.slot.Topic, Partition: s.first, Partitions: int(s.partitions)})
 }
 
 // through says that a lane has read all that there will be.

@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 		Group: o.Group, InstanceID: o.InstanceID, Session: p.o.Session, Rebalance: p.o.Rebalance, Topics: p.o.Topics,
 		Layout: p.layout, Info: p.info(), OnInfo: p.differ, OnAway: p.away, Log: p.o.Log,
 	})
-	p.sayJoining()
+	p.tellJoining()
 	for {
 		gen, err := m.join(ctx)
 		if ctx.Err() != nil {

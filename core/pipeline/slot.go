@@ -11,6 +11,7 @@ import (
 	"github.com/sluicekit/sluice/core/ledger"
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/core/source"
+	"github.com/sluicekit/sluice/core/telemetry"
 )
 
 // heldSlot is a slot in which lanes run.
@@ -145,6 +146,13 @@ func (h *holding) lane(ctx context.Context, s *heldSlot, n int) {
 	if err := lane.Run(ctx, c, s.revoke); err != nil {
 		log.Debug("lane ended", "error", err)
 	}
+}
+
+// meter is that of a lane.
+func (h *holding) meter(s *heldSlot, n int) *telemetry.Lane {
+	k := h.o.Sinks[n]
+	return h.o.Metrics.Lane(telemetry.LaneID{Sink: k.Config.Name, Connection: k.Config.Connection, Stream: h.o.Stream,
+		Topic: s.slot.Topic, Partition: s.first, Partitions: int(s.partitions)})
 }
 
 // ofEntry is what the slot's record means to a sink that has an entry in it: of

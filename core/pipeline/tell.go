@@ -2,6 +2,16 @@ package pipeline
 
 import "github.com/sluicekit/sluice/core/ledger"
 
+// tellJoining is told before there is anything to carry: a group may wait for a
+// killed member's session to end.
+func (p *pipeline) tellJoining() {
+	if p.o.Files != nil {
+		p.o.Log.Info("looking for files")
+		return
+	}
+	p.o.Log.Info("joining the group", "group", p.o.Group)
+}
+
 // tellTopics names the topics that nobody gets: the group's leader, which gives
 // the partitions out, does not read them.
 func (h *holding) tellTopics() {

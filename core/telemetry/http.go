@@ -11,10 +11,6 @@ import (
 	"time"
 )
 
-// DefaultAddress is where a program listens that was told nothing: on loopback,
-// since names of topics and sinks are nobody else's business.
-const DefaultAddress = "127.0.0.1:9464"
-
 // Handler answers GET and HEAD of
 //
 //	/metrics   Prometheus' text format
@@ -34,7 +30,7 @@ func (r *Registry) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		ready, waiting := r.Snapshot().Ready()
+		ready, waiting := r.Snapshot().ready()
 		if ready {
 			fmt.Fprintln(w, "ready") //nolint:errcheck // see above
 			return

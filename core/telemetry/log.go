@@ -7,18 +7,6 @@ import (
 	"strings"
 )
 
-// The keys of log attributes: the same words as in the configuration and the
-// metrics. There is none for a value of an event, and must not be: a message
-// names the field, the type and the cause.
-const (
-	KeySink      = "sink" // the sink's name
-	KeyStream    = "stream"
-	KeyTopic     = "topic"
-	KeyPartition = "partition" // the slot's first partition
-	KeyBatch     = "batch"     // record.Cut.String
-	KeyError     = "error"
-)
-
 // NewLogger makes a logger that writes to out. format is text or json; level
 // is debug, info, warn or error. Times are UTC, so that the logs of several
 // machines sort.
@@ -48,9 +36,4 @@ func NewLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(out, o)), nil
 	}
 	return nil, fmt.Errorf("log format %q: want text or json", format)
-}
-
-// LaneAttrs are the attributes of everything that is logged about a lane.
-func (id LaneID) LaneAttrs() []any {
-	return []any{KeySink, id.Sink + "@" + id.Connection, KeyStream, id.Stream, KeyTopic, id.Topic, KeyPartition, id.Partition}
 }

@@ -16,9 +16,9 @@ func TestLoggerFormatsAndLevels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = log.With(laneID("balances", 3).LaneAttrs()...)
+	log = log.With("sink", "balances@billing", "stream", "events", "partition", 3)
 	log.Info("not shown")
-	log.Warn("stopped", telemetry.KeyError, "gap")
+	log.Warn("stopped", "error", "gap")
 	var line struct {
 		Time                            time.Time
 		Level, Msg, Sink, Stream, Error string

@@ -35,10 +35,13 @@ type family struct {
 	memory           func(m Memory) int64          // of the program
 }
 
-// families are all that WriteTo writes, in order. Counters are per slot,
-// positions per partition; histograms per sink, since their many buckets would
-// otherwise be most of what is scraped.
-func families() []family {
+// families are all that WriteTo writes, in order.
+func families() []family { return append(laneFamilies(), programFamilies()...) }
+
+// laneFamilies are taken from lanes. Counters are per slot, positions per
+// partition; histograms per sink, since their many buckets would otherwise be
+// most of what is scraped.
+func laneFamilies() []family {
 	counter := func(name, help string, value func(l *LaneSnapshot) int64) family {
 		return family{name: "sluice_" + name + "_total", kind: "counter", help: help,
 			value: func(l *LaneSnapshot) (float64, bool) { return float64(value(l)), true }}
@@ -55,12 +58,6 @@ func families() []family {
 	}
 	histogram := func(name, help string, of func(l *LaneSnapshot) *HistogramSnapshot) family {
 		return family{name: "sluice_" + name, kind: "histogram", help: help, histogram: of}
-	}
-	membership := func(name, kind, help string, of func(s *StreamSnapshot) int64) family {
-		return family{name: "sluice_" + name, kind: kind, help: help, stream: of}
-	}
-	memory := func(name, help string, of func(m Memory) int64) family {
-		return family{name: "sluice_memory_" + name, kind: "gauge", help: help, memory: of}
 	}
 	return []family{
 		counter("records_read", "Records that were decoded, found to be bad, or found to be gone, each counted once.", func(l *LaneSnapshot) int64 { return l.Read }),
@@ -95,6 +92,18 @@ func families() []family {
 		histogram("commit_duration_seconds", "Time from the begin of staging a batch to the answer of its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.CommitTime }),
 		histogram("record_delay_seconds", "Time from a record's timestamp in Kafka to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.RecordDelay }),
 		histogram("event_delay_seconds", "Time from an event's own time to its commit.", func(l *LaneSnapshot) *HistogramSnapshot { return &l.EventDelay }),
+	}
+}
+
+// programFamilies are of the program, and of each stream apart from its sinks.
+func programFamilies() []family {
+	membership := func(name, kind, help string, of func(s *StreamSnapshot) int64) family {
+		return family{name: "sluice_" + name, kind: kind, help: help, stream: of}
+	}
+	memory := func(name, help string, of func(m Memory) int64) family {
+		return family{name: "sluice_memory_" + name, kind: "gauge", help: help, memory: of}
+	}
+	return []family{
 		memory("budget_bytes", "Budget of all that is fetched, decoded and held (limits: memory).", func(m Memory) int64 { return m.Budget }),
 		memory("reading_bytes", "Bytes of the budget that are fetched or decoded now; half of it is for that.", func(m Memory) int64 { return m.Reading }),
 		memory("sinks_bytes", "Bytes of the budget that sinks hold now; half of it is for that.", func(m Memory) int64 { return m.Sinks }),

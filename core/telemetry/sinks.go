@@ -57,9 +57,9 @@ func (s *LaneSnapshot) add(l LaneSnapshot) {
 	s.EventDelay.Merge(l.EventDelay)
 }
 
-// Ready says whether every lane that is held does its work or soon will, and
+// ready says whether every lane that is held does its work or soon will, and
 // lists those that wait for a person.
-func (s Snapshot) Ready() (ready bool, waiting []LaneSnapshot) {
+func (s Snapshot) ready() (ready bool, waiting []LaneSnapshot) {
 	for _, l := range s.Lanes {
 		if l.State == Blocked || l.State == Stopped {
 			waiting = append(waiting, l)
