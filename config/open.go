@@ -98,3 +98,20 @@ func (c *Config) Blame(stream string, err error) error {
 	at.file.show(ps)
 	return ps
 }
+
+// PlaceOfStream is where a stream begins: file:line:column.
+func (c *Config) PlaceOfStream(name string) string {
+	at := c.streams[name]
+	return place{at.file, at.key, "", nil}.String()
+}
+
+// PlaceOfSink is where a sink says what it writes to: file:line:column.
+func (c *Config) PlaceOfSink(name string) string {
+	at := c.places[name]
+	for i := range c.Sinks {
+		if key, _ := entry(at.node, c.Sinks[i].Spec.Type); c.Sinks[i].Name == name && key != nil {
+			at.node = key
+		}
+	}
+	return at.String()
+}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -150,7 +151,7 @@ stdout:
 	// With --connect the folder is made; the broker is not there.
 	r = sluice(t, "check", "--connect")
 	r.want(t, 1, "ok: sink a: files\n", "")
-	r.want(t, 1, "failed: stream events: Kafka: ", "")
+	r.want(t, 1, ": stream events: Kafka: ", "")
 }
 
 func TestCheckFindsMistakes(t *testing.T) {
@@ -188,13 +189,38 @@ files: {dir: out}
 	r := sluice(t, "check")
 	r.want(t, 0, "not checked: the fields of the sinks of e: their types are in the registry; --connect asks it", "warning: the secret itself stands in the file")
 	r = sluice(t, "check", "--connect")
-	r.want(t, 1, "failed: stream e: registry: ", "warning")
+	r.want(t, 1, "failed: a.yaml:2:11: stream e: registry: ", "warning")
 	if strings.Contains(r.out+r.err, "hunter2") {
 		t.Errorf("shows the password:\n%s%s", r.out, r.err)
 	}
 	// A mistake of the schema file has its place.
 	folder(t, map[string]string{"e.avsc": "{}", "a.yaml": "streams: {e: {kafka: {brokers: k:1, topics: t, group: g}, format: avro, schema: e.avsc}}"})
 	sluice(t, "check").want(t, 2, "", "a.yaml:1:11: streams.e: ")
+}
+
+// What a destination answers is told line by line, with the place of what it is
+// about.
+func TestCheckConnectSaysWhere(t *testing.T) {
+	folder(t, map[string]string{"streams.yaml": "streams:\n  lines:\n    files: {paths: ['*.jsonl'], state: state}\n    format: json\n    types: {id: int, n: int}\nconnections:\n  lite: {sqlite: {file: a.db}}\n",
+		"sinks/a.yaml": "sink: a\nfrom: lines\nfields: {id: id, m: int(n)}\nsqlite: {connection: lite, table: t}\n"})
+	db, err := sql.Open("sqlite", "a.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (n INTEGER NOT NULL, o INTEGER NOT NULL)"); err != nil {
+		t.Fatal(err)
+	}
+	r := sluice(t, "check", "--connect")
+	r.want(t, 1, "failed: sinks/a.yaml:4:1: sink a: sqlite lite: table t: ", "")
+	if strings.Contains(r.out, `\n`) {
+		t.Errorf("a line's end is shown as a character:\n%s", r.out)
+	}
+	var report struct{ Asked []struct{ Place string } }
+	decode(t, sluice(t, "check", "--connect", "--json").out, &report)
+	if len(report.Asked) != 2 || report.Asked[1].Place != "sinks/a.yaml:4:1" {
+		t.Errorf("--json: %+v", report)
+	}
 }
 
 // A check that is told to stop does, and does not say that all is well.
@@ -214,7 +240,7 @@ func TestCheckConnectFiles(t *testing.T) {
 	folder(t, map[string]string{"a.jsonl": "", "b.jsonl": "", "s.yaml": fmt.Sprintf(yaml, "'*.jsonl'")})
 	sluice(t, "check", "--connect").want(t, 0, "ok: stream lines: 2 files now\n", "")
 	folder(t, map[string]string{"a.jsonl": "", "s.yaml": fmt.Sprintf(yaml, "a.jsonl, b.jsonl, none/*")})
-	sluice(t, "check", "--connect").want(t, 1, "failed: stream lines: 1 file now: stat b.jsonl: no such file or directory", "")
+	sluice(t, "check", "--connect").want(t, 1, "failed: s.yaml:2:3: stream lines: 1 file now: stat b.jsonl: no such file or directory", "")
 }
 
 // What a destination says in several lines, which are all that does not fit, stays
@@ -229,7 +255,7 @@ func TestCheckConnectLines(t *testing.T) {
 	if code := app.Run(t.Context(), []string{"check", "--connect"}, strings.NewReader(""), &out, &stderr, []sink.Spec{spec}); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if want := "failed: sink a: discard: field one has no column\n    field two\\x1b has no column\n"; !strings.Contains(out.String(), want) {
+	if want := "failed: s.yaml:10:1: sink a: discard: field one has no column\n    field two\\x1b has no column\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("%q is not in\n%s", want, out.String())
 	}
 }

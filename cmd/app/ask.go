@@ -44,7 +44,7 @@ func (k *checker) events(ctx context.Context) (map[string]plan.Events, error) {
 			continue
 		}
 		if asks {
-			k.answered("stream "+s.Name+": registry", err)
+			k.answered(k.config.PlaceOfStream(s.Name), "stream "+s.Name+": registry", err)
 		}
 		if err != nil {
 			k.open = append(k.open, "the fields of the sinks of "+s.Name+": it is not known what its events hold")
@@ -81,7 +81,7 @@ func (k *checker) topics(ctx context.Context) {
 		s := &k.config.Streams[i]
 		if s.Files != nil {
 			files, err := folder.Match(s.Files.Paths)
-			k.answered(fmt.Sprintf("stream %s: %s now", s.Name, count(files, "file")), err)
+			k.answered(k.config.PlaceOfStream(s.Name), fmt.Sprintf("stream %s: %s now", s.Name, count(files, "file")), err)
 			continue
 		}
 		partitions, err := k.describeTopics(ctx, s)
@@ -89,7 +89,7 @@ func (k *checker) topics(ctx context.Context) {
 		if err == nil {
 			what += ", " + count(partitions, "partition")
 		}
-		k.answered(what, err)
+		k.answered(k.config.PlaceOfStream(s.Name), what, err)
 	}
 }
 

@@ -59,6 +59,7 @@ type checker struct {
 
 // answer is what a registry, a cluster or a destination said.
 type answer struct {
+	Place string `json:"place"` // file:line:column of what was asked about
 	What  string `json:"what"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
@@ -90,9 +91,9 @@ func (k *checker) check(ctx context.Context, files *files) error {
 	return ctx.Err()
 }
 
-// answered notes an answer.
-func (k *checker) answered(what string, err error) {
-	a := answer{What: what, OK: err == nil}
+// answered notes an answer. place is where the YAML says what was asked about.
+func (k *checker) answered(place, what string, err error) {
+	a := answer{Place: place, What: what, OK: err == nil}
 	if err != nil {
 		a.Error = err.Error()
 	}
@@ -112,7 +113,7 @@ func (k *checker) destinations(ctx context.Context) {
 			if s.Spec.Connection != nil {
 				what += " " + s.Targets[j].Connection
 			}
-			k.answered(what, openOnce(ctx, s, j, p))
+			k.answered(k.config.PlaceOfSink(s.Name), what, openOnce(ctx, s, j, p))
 		}
 	}
 }
@@ -272,7 +273,7 @@ func (k *checker) notes(r checkReport) {
 		if a.OK {
 			lines = append(lines, "ok: "+a.What)
 		} else {
-			lines = append(lines, "failed: "+a.What+": "+strings.ReplaceAll(printableLines(a.Error), "\n", "\n    "))
+			lines = append(lines, strings.ReplaceAll("failed: "+a.Place+": "+a.What+": "+printableLines(a.Error), "\n", "\n    "))
 		}
 	}
 	if len(lines) > 0 {
