@@ -109,6 +109,10 @@ func (l *Lane) settled(e Entry) {
 		}
 	}
 	l.countSkipped()
+	if l.attempt > 0 {
+		// Or the log of a day ends with a warning that is over.
+		l.c.Log.Info("going on", "after_attempts", l.attempt)
+	}
 	l.since, l.commits, l.attempt, l.perm = time.Time{}, 0, 0, false
 	maps.DeleteFunc(t.judged, func(d record.Dead, _ string) bool {
 		i := int(d.Partition - l.c.Claim.Partition)

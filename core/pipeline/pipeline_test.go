@@ -383,6 +383,10 @@ func TestRepeatsACutOfUnknownOutcome(t *testing.T) {
 	if repeats == 0 {
 		t.Error("no batch was repeated: the test proved nothing")
 	}
+	b.wait("the log says that it is over", func() bool {
+		_, after, warned := strings.Cut(b.logs.String(), "trying again")
+		return warned && strings.Contains(after, `msg="going on"`) && strings.Contains(after, "after_attempts=1")
+	})
 }
 
 // A record that cannot be decoded goes to the dead letters with its bytes and
