@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/plan"
 	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
 )
 
 // Compile checks where, fields and aggregate of each sink against the events
@@ -32,6 +34,7 @@ func (c *Config) Compile(events map[string]plan.Events) (map[string]*plan.Plan, 
 			continue
 		}
 		problems = append(problems, at.kinds(s, p.Schema())...)
+		problems = append(problems, at.fit(s, p)...)
 		plans[s.Name] = p
 	}
 	if len(problems) == 0 {
@@ -80,6 +83,22 @@ func (p place) part(f plan.Problem) Problem {
 		offset = 0
 	}
 	return p.file.within(value, offset, 1, f.Part, f.Message, f.Hint)
+}
+
+// fit asks the sink's options whether they go together with its rows.
+func (p place) fit(s *Sink, rows *plan.Plan) (out Problems) {
+	f, ok := s.Options.(sink.Fitter)
+	if !ok {
+		return nil
+	}
+	for _, err := range flatten(f.Fit(rows.Schema(), rows.Keys())) {
+		part, message := s.Spec.Type, err.Error()
+		if blamed := (*sink.FieldError)(nil); errors.As(err, &blamed) {
+			part, message = join(part, blamed.Path), blamed.Message
+		}
+		out = append(out, p.file.at(nearest(p.node, part), part, message, ""))
+	}
+	return out
 }
 
 // kinds refuses columns that the sink's type cannot hold.

@@ -176,6 +176,21 @@ func TestCheckFindsMistakes(t *testing.T) {
 	sluice(t, "check", "-c", "nosuch").want(t, 2, "", "nosuch: does not exist")
 }
 
+// What a sink's options say of its rows is told with its place, without a
+// database.
+func TestCheckComparesOptionsWithTheRows(t *testing.T) {
+	shared := streams + "connections:\n  lite: {sqlite: {file: a.db}}\n  db: {mariadb: {address: \"127.0.0.1:1\", database: d, username: u}}\n"
+	folder(t, map[string]string{"a.yaml": shared,
+		"sinks/a.yaml": "sink: a\nfrom: events\nfields: {id: id, n: payload.cost}\nsqlite: {connection: lite, table: t, mode: upsert, key: [idd]}\n",
+		"sinks/b.yaml": "sink: b\nfrom: events\nfields: {id: id, n: payload.cost}\nmariadb: {connection: db, table: t, mode: add}\n",
+		"sinks/c.yaml": "sink: c\nfrom: events\nfields: {id: id, n: payload.cost}\naggregate: {by: [id], columns: {s: sum(n)}}\nmariadb:\n  connection: db\n  table: t\n  mode: add\n  key: [s]\n"})
+	r := sluice(t, "check")
+	r.want(t, 2, "", "sinks/a.yaml:4:58: sqlite.key[0]: \"idd\" is no field of this sink; the nearest is id\n")
+	r.want(t, 2, "", "sinks/b.yaml:4:43: mariadb.mode: add needs an aggregate")
+	r.want(t, 2, "", "sinks/c.yaml:9:3: mariadb.key: must be the fields that the aggregate groups by, or be left out")
+	r.want(t, 2, "", "sluice: 3 mistakes in the configuration")
+}
+
 // What only a registry knows is not passed off as checked.
 func TestCheckSaysWhatItDidNotCheck(t *testing.T) {
 	folder(t, map[string]string{"a.yaml": `

@@ -144,7 +144,11 @@ func (k *checker) aggregated(p *Plan, column Column) (out grouped, ok bool) {
 	case "last":
 		out.acc, least, most = accLast, 2, 2
 	default:
-		k.problem(k.offset(call), didYouMean(Nearest(callee.Value, accNames[:])), "no aggregate %s", callee.Value)
+		hint := didYouMean(Nearest(callee.Value, accNames[:]))
+		if hint == "" {
+			hint = aggregateUsage
+		}
+		k.problem(k.offset(call), hint, "no aggregate %s", callee.Value)
 		return out, false
 	}
 	if len(fields) < least || len(fields) > most {

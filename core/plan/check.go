@@ -175,11 +175,18 @@ func (k *checker) unknown(p record.Path, places []int, e *UnknownError) *expr {
 		near = k.near(p, last)
 	}
 	hint := didYouMean(near)
-	if meansNil(e.Name) {
+	switch {
+	case meansNil(e.Name):
 		hint = "write nil"
+	case hint == "" && len(p) == 1:
+		hint = quoted(p)
 	}
 	return k.problem(places[last], hint, "no field %s", p[:last+1])
 }
+
+// quoted is for a text without its quotes, which is taken for the name of a
+// field: type == click.
+func quoted(p record.Path) string { return `a text has quotes: "` + p.String() + `"` }
 
 // declare is the way on from a path whose type nobody declared. JSON may hold
 // any name, so a misspelt one is such a path too.
@@ -188,6 +195,9 @@ func (k *checker) declare(p record.Path) string {
 		return "write nil"
 	}
 	say := "say what it is, such as int(" + p.String() + ") or string(" + p.String() + "), or declare it for the stream"
+	if len(p) == 1 {
+		say += "; " + quoted(p)
+	}
 	for i := range p {
 		names := k.events.Names(p[:i])
 		if p[i].Name == "" || slices.Contains(names, p[i].Name) {

@@ -35,7 +35,7 @@ func TestWhereProblems(t *testing.T) {
 		{`payload.prise > 1`, `8: no field payload.prise; did you mean payload.price?`},
 		{`payload.items[0].prise > 1`, `17: no field payload.items[0].prise; did you mean payload.items[0].price?`},
 		{`payload.COST > 1`, `8: no field payload.COST; did you mean payload.cost?`},
-		{`zzz == 1`, `0: no field zzz`},
+		{`zzz == 1`, `0: no field zzz; a text has quotes: "zzz"`},
 		{`payload.campaign_id == null`, `23: no field null; write nil`},
 		{`payload.items == nil`, `0: the type of payload.items is not declared; say what it is, such as int(payload.items) or string(payload.items), or declare it for the stream`},
 		{`payload['a.b'] == nil`, `8: a name with a point or a bracket in it cannot be part of a path`},
@@ -126,7 +126,7 @@ func TestUndeclaredNames(t *testing.T) {
 			"payload.user.contry == 'x'": "did you mean payload.user.country? If not, say what it is, such as int(payload.user.contry) or string(payload.user.contry), or declare it for the stream",
 			"payload.usr.country == 'x'": "did you mean payload.user? If not, say what it is, such as int(payload.usr.country) or string(payload.usr.country), or declare it for the stream",
 			"payload.user[0] == 'x'":     "say what it is, such as int(payload.user[0]) or string(payload.user[0]), or declare it for the stream",
-			"zzz == 1":                   "say what it is, such as int(zzz) or string(zzz), or declare it for the stream",
+			"zzz == 1":                   "say what it is, such as int(zzz) or string(zzz), or declare it for the stream; a text has quotes: \"zzz\"",
 			"null == 1":                  "write nil",
 		} {
 			if !strings.HasPrefix(text, anything) {
@@ -189,7 +189,7 @@ func TestProblemsComeAllAtOnce(t *testing.T) {
 		`aggregate.by[1]: byte 0: no field x among the sink's fields; did you mean a, b or c?`,
 		`aggregate.by[2]: byte 0: g of type list(string) cannot be grouped by; cast it to a string or a decimal`,
 		`aggregate.columns.s: byte 0: g of type list(string) cannot be summed up`,
-		`aggregate.columns.t: byte 0: no aggregate avg`,
+		`aggregate.columns.t: byte 0: no aggregate avg; write sum(x), count(), min(x), max(x) or last(x, by), with names of fields`,
 		`aggregate.columns.u: byte 4: an aggregate takes the name of a field; make it a field and name that`,
 		`aggregate.columns.w: byte 4: no field ff among the sink's fields; did you mean f?`,
 		`aggregate.columns.y: byte 0: not an aggregate; write sum(x), count(), min(x), max(x) or last(x, by), with names of fields`,

@@ -73,6 +73,14 @@ type Options interface {
 	Validate() error
 }
 
+// Fitter is what Options can be besides: those that go together with the rows,
+// or do not, whatever the destination holds.
+type Fitter interface {
+	// Fit reports, as Validate does, what does not go together with rows of this
+	// schema. keys are the grouping columns of an aggregate; nil without one.
+	Fit(rows *record.Schema, keys []string) error
+}
+
 // FieldError is a mistake in one option, named by its yaml path below the
 // options, such as tls.ca.
 type FieldError struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 )
 
@@ -60,6 +61,26 @@ func (o *Options) Validate() error {
 			blame("key", "names %q twice", k)
 		}
 		seen[k] = true
+	}
+	return errors.Join(errs...)
+}
+
+// Fit compares mode and key with the rows and the aggregate.
+func (o *Options) Fit(rows *record.Schema, keys []string) error {
+	grouped := len(keys) > 0
+	switch {
+	case o.Mode == Add && !grouped:
+		return &sink.FieldError{Path: "mode", Message: "add needs an aggregate: it merges groups into the rows of their keys"}
+	case o.Mode == Upsert && grouped:
+		return &sink.FieldError{Path: "mode", Message: "upsert would replace a row by the group of one batch; an aggregate needs add, or insert for a row per batch"}
+	case grouped && len(o.Key) > 0 && !sameNames(o.Key, keys):
+		return &sink.FieldError{Path: "key", Message: "must be the fields that the aggregate groups by, or be left out"}
+	}
+	var errs []error
+	for i, k := range o.Key {
+		if rows.Index(k) < 0 {
+			errs = append(errs, &sink.FieldError{Path: fmt.Sprintf("key[%d]", i), Message: fmt.Sprintf("%q is no field of this sink%s", k, nearestField(rows, k))})
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -31,7 +31,7 @@ type boundField struct {
 }
 
 func newTarget(d Dialect, g Grammar, name Name, table *Table, c Config) (*target, error) {
-	if err := checkMode(c); err != nil {
+	if err := c.Options.Fit(c.Sink.Schema, c.Sink.Keys); err != nil {
 		return nil, err
 	}
 	t := &target{}
@@ -43,26 +43,6 @@ func newTarget(d Dialect, g Grammar, name Name, table *Table, c Config) (*target
 	}
 	t.write(d, g, name, c.Options.Mode)
 	return t, nil
-}
-
-// checkMode compares the mode with the aggregate, which Options.Validate does
-// not see.
-func checkMode(c Config) error {
-	grouped := len(c.Sink.Keys) > 0
-	switch {
-	case c.Options.Mode == Add && !grouped:
-		return &sink.FieldError{Path: "mode", Message: "add needs an aggregate: it merges groups into the rows of their keys"}
-	case c.Options.Mode == Upsert && grouped:
-		return &sink.FieldError{Path: "mode", Message: "upsert would replace a row by the group of one batch; an aggregate needs add, or insert for a row per batch"}
-	case grouped && len(c.Options.Key) > 0 && !sameNames(c.Options.Key, c.Sink.Keys):
-		return &sink.FieldError{Path: "key", Message: "must be the fields that the aggregate groups by, or be left out"}
-	}
-	for _, k := range c.Options.Key {
-		if c.Sink.Schema.Index(k) < 0 {
-			return &sink.FieldError{Path: "key", Message: fmt.Sprintf("%q is no field of this sink%s", k, nearestField(c.Sink.Schema, k))}
-		}
-	}
-	return nil
 }
 
 // bind finds the column of every field, and the columns that no field fills.
@@ -166,7 +146,7 @@ func (t *target) findKey(table *Table, want []string) *Key {
 
 // createTarget is the CREATE TABLE for the sink's fields.
 func (s *Sink) createTarget(name Name, c Config) (string, error) {
-	if err := checkMode(c); err != nil {
+	if err := c.Options.Fit(c.Sink.Schema, c.Sink.Keys); err != nil {
 		return "", err
 	}
 	key := c.Options.Key

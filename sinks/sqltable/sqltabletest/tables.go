@@ -136,7 +136,7 @@ func modes(t *testing.T, target Target) {
 	f(balances(), "", mode(sqltable.Upsert), "mode: ", "aggregate")
 	f(balances(), "", mode(sqltable.Add, "events"), "key: ")
 	f(simple(), "", mode(sqltable.Upsert), "key: ")
-	f(simple(), "", mode(sqltable.Upsert, "nam"), "key: ", "the nearest is name")
+	f(simple(), "", mode(sqltable.Upsert, "nam"), "key[0]: ", "the nearest is name")
 	f(simple(), "CREATE TABLE t (id BIGINT, name VARCHAR(100))", mode(sqltable.Upsert), "primary or unique key")
 	f(simple(), "CREATE TABLE t (id BIGINT, name VARCHAR(100) PRIMARY KEY)", mode(sqltable.Upsert, "id"), "key of just id")
 
