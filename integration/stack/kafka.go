@@ -159,8 +159,10 @@ func (k *KafkaServer) properties(o KafkaOptions) string {
 		"auto.create.topics.enable":                        "false",
 		"group.initial.rebalance.delay.ms":                 "0",
 		"group.min.session.timeout.ms":                     "1000",
-		// After a kill the controller waits for the old life's session to end.
-		"broker.session.timeout.ms":       "1000",
+		// After a kill the controller waits for the old life's session to end. A
+		// broker that is merely slow for so long has no leaders for a moment, and
+		// Kafka 4.4 drops the ends of transactions then.
+		"broker.session.timeout.ms":       "3000",
 		"broker.heartbeat.interval.ms":    "250",
 		"log.cleaner.dedupe.buffer.size":  "4194304",
 		"log.cleaner.threads":             "1",
