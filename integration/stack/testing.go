@@ -2,9 +2,12 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +83,24 @@ func Certificates(t testing.TB, dir string, hosts map[string][]string) {
 	if err := writeCertificates(dir, hosts); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ServerTLS is what a server of that name is encrypted with, whose certificate
+// Certificates has written into a folder. It wants a client's of the same
+// authority.
+func ServerTLS(t testing.TB, dir, name string) *tls.Config {
+	t.Helper()
+	own, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := x509.NewCertPool()
+	clients.AppendCertsFromPEM(ca)
+	return &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}
 }
 
 // KafkaBehindProxy starts a broker that advertises a proxy, through which all

@@ -3,11 +3,9 @@ package clickhouse_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -312,17 +310,7 @@ func TestTLS(t *testing.T) {
 	stack.Certificates(t, dir, map[string][]string{"server": {"127.0.0.1"}, "client": nil})
 	stack.Certificates(t, stranger, nil)
 	file := func(name string) string { return filepath.Join(dir, name) }
-	server, err := tls.LoadX509KeyPair(file("server.pem"), file("server.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := os.ReadFile(file("ca.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", stack.ServerTLS(t, dir, "server"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,7 @@ package endpoint_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,17 +132,7 @@ func TestHandshake(t *testing.T) {
 // byte, until the test ends.
 func serve(t *testing.T, dir, name string) (address string) {
 	t.Helper()
-	own, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	clients := x509.NewCertPool()
-	clients.AppendCertsFromPEM(pem)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", stack.ServerTLS(t, dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,12 +25,9 @@ const (
 	Add    = "add"    // groups of an aggregate are merged into the rows of their keys
 )
 
-// DefaultPositions is the name of the position table where none is given.
-const DefaultPositions = "sluice_positions"
-
 // DefaultOptions are the options before the YAML is read.
 func DefaultOptions() Options {
-	return Options{Mode: Insert, Positions: DefaultPositions}
+	return Options{Mode: Insert, Positions: "sluice_positions"}
 }
 
 // Validate reports every mistake that the options alone show.

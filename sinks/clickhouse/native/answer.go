@@ -1,12 +1,14 @@
 package native
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 )
 
@@ -37,6 +39,20 @@ func CodeName(code int32) string {
 	}
 	return "unknown"
 }
+
+// input reads what a server sends. Texts are bounded: a server that is none
+// must not exhaust the memory.
+type input struct {
+	r   *bufio.Reader
+	err error // the first one
+}
+
+const maxText = 1 << 20
+
+func newInput(r io.Reader) *input { return &input{r: bufio.NewReaderSize(r, 16<<10)} }
+
+// unpacked is the content of a compressed block.
+func (in *input) unpacked() *input { return newInput(compress.NewReader(in.r)) }
 
 // fail remembers the first error.
 func (in *input) fail(err error) {

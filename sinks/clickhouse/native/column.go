@@ -1,6 +1,7 @@
 package native
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -14,7 +15,6 @@ type Column struct {
 	Name string
 	Type Type
 	enc  encoder
-	rows int
 }
 
 // encoder lays out the values of one type.
@@ -26,8 +26,8 @@ type encoder interface {
 	size() int64
 	// prefix comes before the data of the whole column, also where the values
 	// lie in an array.
-	prefix(out *Frames)
-	data(out *Frames)
+	prefix(out *frames)
+	data(out *frames)
 }
 
 // Complaints are the values that a column did not take.
@@ -59,16 +59,10 @@ func NewTuple(name string, t Type, elems []*Column) *Column {
 }
 
 // Append copies all rows of a column. After a complaint only Reset makes sense.
-func (c *Column) Append(src *record.Column, bad *Complaints) {
-	c.enc.append(src, bad)
-	c.rows += src.Len
-}
+func (c *Column) Append(src *record.Column, bad *Complaints) { c.enc.append(src, bad) }
 
 // Repeat appends a text n times. The column is a String or LowCardinality(String).
-func (c *Column) Repeat(value string, n int) {
-	c.enc.(repeater).repeat(value, n)
-	c.rows += n
-}
+func (c *Column) Repeat(value string, n int) { c.enc.(repeater).repeat(value, n) }
 
 // Repeats says whether Repeat can be used.
 func (c *Column) Repeats() bool {
@@ -81,17 +75,11 @@ func (c *Column) Repeats() bool {
 
 type repeater interface{ repeat(value string, n int) }
 
-// Rows is how many rows there are.
-func (c *Column) Rows() int { return c.rows }
-
-// Size is how many bytes they take.
+// Size is how many bytes the rows take.
 func (c *Column) Size() int64 { return c.enc.size() }
 
 // Reset empties the column and keeps its memory.
-func (c *Column) Reset() {
-	c.enc.reset()
-	c.rows = 0
-}
+func (c *Column) Reset() { c.enc.reset() }
 
 // leaf is what every encoder knows of its place, for its complaints.
 type leaf struct {
@@ -189,8 +177,8 @@ func (f *fixed) append(src *record.Column, bad *Complaints) {
 }
 func (f *fixed) reset()           { f.buf = f.buf[:0] }
 func (f *fixed) size() int64      { return int64(len(f.buf)) }
-func (f *fixed) prefix(*Frames)   {}
-func (f *fixed) data(out *Frames) { out.Write(f.buf) }
+func (f *fixed) prefix(*frames)   {}
+func (f *fixed) data(out *frames) { out.Write(f.buf) }
 
 // nullable puts a byte per row before the values: 1 is null.
 type nullable struct {
@@ -212,8 +200,8 @@ func (n *nullable) append(src *record.Column, bad *Complaints) {
 }
 func (n *nullable) reset()             { n.nulls = n.nulls[:0]; n.of.reset() }
 func (n *nullable) size() int64        { return int64(len(n.nulls)) + n.of.size() }
-func (n *nullable) prefix(out *Frames) { n.of.prefix(out) }
-func (n *nullable) data(out *Frames)   { out.Write(n.nulls); n.of.data(out) }
+func (n *nullable) prefix(out *frames) { n.of.prefix(out) }
+func (n *nullable) data(out *frames)   { out.Write(n.nulls); n.of.data(out) }
 
 // extend appends n zeros.
 func extend(b []byte, n int) []byte { return append(b, make([]byte, n)...) }
@@ -240,7 +228,7 @@ func (s *text) append(src *record.Column, bad *Complaints) {
 		if len(v) < 0x80 {
 			buf = append(buf, byte(len(v)))
 		} else {
-			buf = appendUvarint(buf, uint64(len(v)))
+			buf = binary.AppendUvarint(buf, uint64(len(v)))
 		}
 		buf = append(buf, v...)
 	}
@@ -249,21 +237,13 @@ func (s *text) append(src *record.Column, bad *Complaints) {
 
 func (s *text) repeat(value string, n int) {
 	for range n {
-		s.buf = append(appendUvarint(s.buf, uint64(len(value))), value...)
+		s.buf = append(binary.AppendUvarint(s.buf, uint64(len(value))), value...)
 	}
 }
 func (s *text) reset()           { s.buf = s.buf[:0] }
 func (s *text) size() int64      { return int64(len(s.buf)) }
-func (s *text) prefix(*Frames)   {}
-func (s *text) data(out *Frames) { out.Write(s.buf) }
-
-func appendUvarint(b []byte, v uint64) []byte {
-	for v >= 0x80 {
-		b = append(b, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(b, byte(v))
-}
+func (s *text) prefix(*frames)   {}
+func (s *text) data(out *frames) { out.Write(s.buf) }
 
 // array is where each row ends among the values of all.
 type array struct {
@@ -284,7 +264,7 @@ func (a *array) append(src *record.Column, bad *Complaints) {
 // close lays out where the rows end.
 func (a *array) close(src *record.Column) {
 	for i := range src.Len {
-		a.ends = appendUint64(a.ends, a.rows+uint64(src.Offsets[i+1]))
+		a.ends = binary.LittleEndian.AppendUint64(a.ends, a.rows+uint64(src.Offsets[i+1]))
 	}
 	a.rows += uint64(src.Elems.Len)
 }
@@ -299,12 +279,8 @@ func toRows(src *record.Column, list []Complaint) {
 
 func (a *array) reset()             { a.ends, a.rows = a.ends[:0], 0; a.of.reset() }
 func (a *array) size() int64        { return int64(len(a.ends)) + a.of.size() }
-func (a *array) prefix(out *Frames) { a.of.prefix(out) }
-func (a *array) data(out *Frames)   { out.Write(a.ends); a.of.data(out) }
-
-func appendUint64(b []byte, v uint64) []byte {
-	return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56))
-}
+func (a *array) prefix(out *frames) { a.of.prefix(out) }
+func (a *array) data(out *frames)   { out.Write(a.ends); a.of.data(out) }
 
 // mapping is an array of pairs: all keys, then all values.
 type mapping struct {
@@ -335,8 +311,8 @@ func (m *mapping) append(src *record.Column, bad *Complaints) {
 }
 func (m *mapping) reset()             { m.array.reset(); m.keys.reset() }
 func (m *mapping) size() int64        { return m.array.size() + m.keys.size() }
-func (m *mapping) prefix(out *Frames) { m.keys.prefix(out); m.of.prefix(out) }
-func (m *mapping) data(out *Frames)   { out.Write(m.ends); m.keys.data(out); m.of.data(out) }
+func (m *mapping) prefix(out *frames) { m.keys.prefix(out); m.of.prefix(out) }
+func (m *mapping) data(out *frames)   { out.Write(m.ends); m.keys.data(out); m.of.data(out) }
 
 // tuple is one column after the other. Each is appended to by itself.
 type tuple struct{ elems []*Column }
@@ -353,12 +329,12 @@ func (t *tuple) size() (n int64) {
 	}
 	return n
 }
-func (t *tuple) prefix(out *Frames) {
+func (t *tuple) prefix(out *frames) {
 	for _, e := range t.elems {
 		e.enc.prefix(out)
 	}
 }
-func (t *tuple) data(out *Frames) {
+func (t *tuple) data(out *frames) {
 	for _, e := range t.elems {
 		e.enc.data(out)
 	}

@@ -1,16 +1,13 @@
 package native
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
-	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 )
 
@@ -42,11 +39,10 @@ type Setting struct {
 // unusable.
 type Conn struct {
 	Born    time.Time // when it was dialled
-	Server  string    // version, such as 26.7.2
 	counted *counted
 	nc      net.Conn // counted, or TLS on it
 	in      *input
-	out     *Frames
+	out     *frames
 	buf     proto.Buffer
 	options Options
 	broken  bool
@@ -137,16 +133,15 @@ func (c *Conn) serverHello() error {
 	major, _ := in.uvarint()
 	minor, _ := in.uvarint()
 	spoken, err := in.uvarint()
-	in.string() // time zone
-	in.string() // display name
-	patch, _ := in.uvarint()
+	in.string()  // time zone
+	in.string()  // display name
+	in.uvarint() //nolint:errcheck // patch level; remembered
 	if err != nil || in.err != nil {
 		return errors.Join(err, in.err)
 	}
 	if spoken < revision {
 		return fmt.Errorf("the server is of version %d.%d, which is too old: 21.8 is the oldest that may do", major, minor)
 	}
-	c.Server = fmt.Sprintf("%d.%d.%d", major, minor, patch)
 	return nil
 }
 
@@ -295,17 +290,3 @@ func (c *Conn) Close() error {
 	c.broken = true
 	return c.counted.Close()
 }
-
-// input reads what a server sends. Texts are bounded: a server that is none
-// must not exhaust the memory.
-type input struct {
-	r   *bufio.Reader
-	err error // the first one
-}
-
-const maxText = 1 << 20
-
-func newInput(r io.Reader) *input { return &input{r: bufio.NewReaderSize(r, 16<<10)} }
-
-// unpacked is the content of a compressed block.
-func (in *input) unpacked() *input { return newInput(compress.NewReader(in.r)) }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -24,11 +25,11 @@ func (d *document) append(src *record.Column, bad *Complaints) {
 		} else if reason := checkDocument(v); reason != "" {
 			bad.add(i, d.reason(reason))
 		}
-		d.buf = append(appendUvarint(d.buf, uint64(len(v))), v...)
+		d.buf = append(binary.AppendUvarint(d.buf, uint64(len(v))), v...)
 	}
 }
 
-func (d *document) prefix(out *Frames) { out.uint64(1) } // the layout that is text
+func (d *document) prefix(out *frames) { out.uint64(1) } // the layout that is text
 
 // typedPath is the first path of a JSON type that has a type of its own, ""
 // without one. The server casts its values as it reads the block, so one that

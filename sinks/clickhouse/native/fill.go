@@ -1,6 +1,7 @@
 package native
 
 import (
+	"encoding/binary"
 	"math"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -152,17 +153,15 @@ func lay[T int64 | uint64](buf []byte, values []T, width int) []byte {
 	switch width {
 	case 8:
 		for i, v := range values {
-			b := to[8*i : 8*i+8]
-			b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56)
+			binary.LittleEndian.PutUint64(to[8*i:], uint64(v))
 		}
 	case 4:
 		for i, v := range values {
-			b := to[4*i : 4*i+4]
-			b[0], b[1], b[2], b[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+			binary.LittleEndian.PutUint32(to[4*i:], uint32(v))
 		}
 	case 2:
 		for i, v := range values {
-			to[2*i], to[2*i+1] = byte(v), byte(v>>8)
+			binary.LittleEndian.PutUint16(to[2*i:], uint16(v))
 		}
 	case 1:
 		for i, v := range values {
@@ -214,9 +213,9 @@ func appendWide(buf []byte, d record.Dec, width int) []byte {
 	if width <= 8 {
 		return appendInteger(buf, d.Lo, width)
 	}
-	buf = appendUint64(appendUint64(buf, d.Lo), uint64(d.Hi))
+	buf = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(buf, d.Lo), uint64(d.Hi))
 	for sign := uint64(d.Hi >> 63); width > 16; width -= 8 {
-		buf = appendUint64(buf, sign)
+		buf = binary.LittleEndian.AppendUint64(buf, sign)
 	}
 	return buf
 }
@@ -237,7 +236,7 @@ func fillFloat(single bool, from record.Type) fill {
 	case from.Kind == record.Float && !single:
 		return func(_ *leaf, buf []byte, src *record.Column, _ *Complaints) []byte {
 			for _, v := range src.Floats {
-				buf = appendUint64(buf, math.Float64bits(v))
+				buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
 			}
 			return buf
 		}
@@ -264,7 +263,7 @@ func fillFloat(single bool, from record.Type) fill {
 				if v.Sign() < 0 {
 					f = -f
 				}
-				buf = appendUint64(buf, math.Float64bits(f))
+				buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(f))
 			}
 			return buf
 		}

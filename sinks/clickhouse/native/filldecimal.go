@@ -1,6 +1,7 @@
 package native
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -63,7 +64,7 @@ func fillDecimal256(t Type, scale int) fill {
 				w = w.neg()
 			}
 			for _, limb := range w {
-				buf = appendUint64(buf, limb)
+				buf = binary.LittleEndian.AppendUint64(buf, limb)
 			}
 		}
 		return buf

@@ -21,17 +21,17 @@ const (
 // processor's cache, and all that a connection holds of a block.
 const frameSize = 1 << 20
 
-// Frames writes to a connection, block content compressed frame by frame. Its
+// frames writes to a connection, block content compressed frame by frame. Its
 // methods remember the first error, which flush returns.
-type Frames struct {
+type frames struct {
 	to   io.Writer
 	pack *compress.Writer // nil: not compressed
 	buf  []byte
 	err  error
 }
 
-func newFrames(to io.Writer, c Compression) *Frames {
-	f := &Frames{to: to, buf: make([]byte, 0, 64<<10)}
+func newFrames(to io.Writer, c Compression) *frames {
+	f := &frames{to: to, buf: make([]byte, 0, 64<<10)}
 	switch c {
 	case LZ4:
 		f.pack = compress.NewWriter(compress.LevelZero, compress.LZ4)
@@ -42,7 +42,7 @@ func newFrames(to io.Writer, c Compression) *Frames {
 }
 
 // Write appends bytes. Long ones that are not compressed go out as they are.
-func (f *Frames) Write(b []byte) {
+func (f *frames) Write(b []byte) {
 	if f.pack == nil && len(b) >= 64<<10 {
 		f.flush()
 		f.send(b)
@@ -57,33 +57,33 @@ func (f *Frames) Write(b []byte) {
 	}
 }
 
-func (f *Frames) byte(b byte) {
+func (f *frames) byte(b byte) {
 	f.buf = append(f.buf, b)
 	f.full()
 }
 
-func (f *Frames) full() {
+func (f *frames) full() {
 	if len(f.buf) >= frameSize-8 {
 		f.flush()
 	}
 }
 
-func (f *Frames) uint32(v uint32)  { f.buf = binary.LittleEndian.AppendUint32(f.buf, v); f.full() }
-func (f *Frames) uint64(v uint64)  { f.buf = binary.LittleEndian.AppendUint64(f.buf, v); f.full() }
-func (f *Frames) uvarint(v uint64) { f.buf = appendUvarint(f.buf, v); f.full() }
-func (f *Frames) string(s string) {
+func (f *frames) uint32(v uint32)  { f.buf = binary.LittleEndian.AppendUint32(f.buf, v); f.full() }
+func (f *frames) uint64(v uint64)  { f.buf = binary.LittleEndian.AppendUint64(f.buf, v); f.full() }
+func (f *frames) uvarint(v uint64) { f.buf = binary.AppendUvarint(f.buf, v); f.full() }
+func (f *frames) string(s string) {
 	f.uvarint(uint64(len(s)))
 	f.buf = append(f.buf, s...)
 	f.full()
 }
-func (f *Frames) zeros(n int) {
+func (f *frames) zeros(n int) {
 	for range n {
 		f.byte(0)
 	}
 }
 
 // flush ends a frame.
-func (f *Frames) flush() {
+func (f *frames) flush() {
 	if len(f.buf) == 0 || f.err != nil {
 		f.buf = f.buf[:0]
 		return
@@ -99,11 +99,11 @@ func (f *Frames) flush() {
 	f.buf = f.buf[:0]
 }
 
-func (f *Frames) send(b []byte) {
+func (f *frames) send(b []byte) {
 	if f.err == nil {
 		_, f.err = f.to.Write(b)
 	}
 }
 
 // plain sends bytes past the compression: what is not the content of a block.
-func (f *Frames) plain(b []byte) { f.send(b) }
+func (f *frames) plain(b []byte) { f.send(b) }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -92,9 +93,9 @@ const (
 	newDictionary         = 1 << 10
 )
 
-func (c *lowCardinality) prefix(out *Frames) { out.uint64(lowCardinalityVersion) }
+func (c *lowCardinality) prefix(out *frames) { out.uint64(lowCardinalityVersion) }
 
-func (c *lowCardinality) data(out *Frames) {
+func (c *lowCardinality) data(out *frames) {
 	if len(c.keys) == 0 {
 		return
 	}
@@ -130,11 +131,11 @@ func (c *lowCardinality) data(out *Frames) {
 		}
 	case 1:
 		for _, k := range c.keys {
-			c.packed = append(c.packed, byte(k), byte(k>>8))
+			c.packed = binary.LittleEndian.AppendUint16(c.packed, uint16(k))
 		}
 	default:
 		for _, k := range c.keys {
-			c.packed = append(c.packed, byte(k), byte(k>>8), byte(k>>16), byte(k>>24))
+			c.packed = binary.LittleEndian.AppendUint32(c.packed, k)
 		}
 	}
 	out.Write(c.packed)

@@ -51,8 +51,13 @@ func FuzzParseType(f *testing.F) {
 			return
 		}
 		for _, from := range []record.Type{elem, {Kind: record.String}, {Kind: record.List, Elem: &elem}, {Kind: record.Map, Elem: &elem}} {
-			if c, err := native.NewColumn("c", typ, from, false); err == nil && c.Rows() != 0 {
-				t.Error("a new column has rows")
+			c, err := native.NewColumn("c", typ, from, false)
+			if err != nil {
+				continue
+			}
+			none, before, bad := record.NewChunk(&record.Schema{Fields: []record.Field{{Name: "c", Type: from}}}), c.Size(), native.Complaints{}
+			if c.Append(&none.Columns[0], &bad); c.Size() != before || len(bad.List) > 0 {
+				t.Errorf("%s: no rows take %d bytes, and are complained about: %v", text, c.Size()-before, bad.List)
 			}
 		}
 	})

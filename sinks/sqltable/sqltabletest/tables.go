@@ -78,19 +78,19 @@ func tableMissing(t *testing.T, target Target) {
 		t.Errorf("got %v, want it refused too", err)
 	}
 	b.Exec("CREATE TABLE t (id BIGINT, nam VARCHAR(100))") // an operator's work while we run
-	w, _ = b.Claim(b.Open2(), Slot(0, 1))
+	w, _ = b.Claim(b.reopen(), Slot(0, 1))
 	b.Append(w, b.Rows(0, 0, []any{1, "a"}))
 	b.Exec("ALTER TABLE t RENAME COLUMN name TO nam")
 	b.permanent(b.TryCommit(t.Context(), w, Cut(0, 0, 1)), "name")
 	b.Exec("DROP TABLE sluice_positions")
-	_, _, err = b.Open2().Claim(t.Context(), Slot(0, 1))
+	_, _, err = b.reopen().Claim(t.Context(), Slot(0, 1))
 	if err != nil {
 		t.Errorf("claim with a new position table: %v", err)
 	}
 }
 
-// Open2 opens the sink on a table of its own making.
-func (b *Bench) Open2() sink.Sink {
+// reopen opens the sink on a table that was made anew.
+func (b *Bench) reopen() sink.Sink {
 	b.Helper()
 	b.Exec("DROP TABLE t")
 	b.Exec("CREATE TABLE t (id BIGINT, name VARCHAR(100))")
