@@ -43,6 +43,11 @@ type provenanceColumn struct {
 	create   string // its type
 }
 
+// names are those of all columns that say where rows come from.
+func (p *Provenance) names() []string {
+	return []string{p.Sink, p.Incarnation, p.Topic, p.Partition, p.Offset, p.Cut}
+}
+
 // holders are the types that hold every partition, or every offset. In a smaller
 // one rows would be refused one day, when there are so many.
 func (p provenanceColumn) holders() []string {
@@ -82,6 +87,9 @@ func (s *clickHouse) bind(t *table) (*block, error) {
 	}
 	if err := s.bindProvenance(t, b, filled); err != nil {
 		errs = append(errs, err)
+	}
+	for _, name := range s.options.Provenance.names() {
+		filled[name] = true // of other sinks that write to the table: in the rows of this one they are empty
 	}
 	for _, c := range t.columns {
 		if _, null := c.typ.Nullable(); !filled[c.name] && c.defaults == "" && !null {
@@ -224,9 +232,6 @@ func (s *clickHouse) bindProvenance(t *table, b *block, filled map[string]bool) 
 	case len(want) == 0 || t.merging() && len(missing) > 0:
 		return nil
 	case len(missing) > 0:
-		for _, p := range want {
-			filled[p.name] = true // what is there of them does not lack a field
-		}
 		return fmt.Errorf("it lacks %s, by which a batch is found again that the table may have forgotten; mend it with: ALTER TABLE %s %s; or do without, see provenance",
 			strings.Join(missing, ", "), t.path(), strings.Join(fix, ", "))
 	}

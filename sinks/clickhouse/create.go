@@ -98,7 +98,11 @@ func (s *clickHouse) addColumns(ctx context.Context, q *session, t *table) (adde
 	var all []string
 	for _, f := range s.config.Schema.Fields {
 		if t.column(f.Name) == nil && t.tupleOf(f.Name) == nil {
-			all = append(all, "ADD COLUMN IF NOT EXISTS "+quote(f.Name)+" "+columnType(f.Type, f.Nullable))
+			text := columnType(f.Type, f.Nullable)
+			if !strings.HasPrefix(text, "Nullable(") { // or whoever else writes to the table would have to fill it
+				text += " DEFAULT defaultValueOfTypeName(" + literal(text) + ")"
+			}
+			all = append(all, "ADD COLUMN IF NOT EXISTS "+quote(f.Name)+" "+text)
 		}
 	}
 	if !t.merging() {

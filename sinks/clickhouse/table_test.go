@@ -86,6 +86,34 @@ func TestNewField(t *testing.T) {
 	}
 }
 
+// TestSharedTable: what one sink adds to a table does not stop another one that
+// writes to it: a column has a default, and provenance columns are nobody else's.
+func TestSharedTable(t *testing.T) {
+	c := servers.ClickHouse(t)
+	list := record.Field{Name: "l", Type: intList}
+	r := newRig(t, c, field("n", record.Int), record.Field{Name: "time", Type: moments}, list, record.Field{Name: "m", Type: record.Type{Kind: record.Map, Elem: &texts}})
+	r.exec("CREATE TABLE $.t (n Int64)" + tail)
+	other := *r
+	other.schema = &record.Schema{Fields: []record.Field{field("n", record.Int)}}
+	options := *r.options
+	other.options = &options
+	options.Provenance.Off = true
+	other.config.Name, other.config.Schema, other.config.Options = "other", other.schema, other.options
+	s := other.open()
+	other.mustWrite(other.claim(s), 0, []any{1})
+
+	r.options.OnNewField = "add_column"
+	r.mustWrite(r.claim(r.open()), 0, []any{2, at("2026-01-01 00:00:00"), []any{1}, []any{"x"}})
+	other.mustWrite(other.claim(s), 1, []any{3})
+	r.want("SELECT n, time, l, m, _offset FROM $.t ORDER BY n", "1\t1970-01-01 00:00:00.000000\t[]\t{}\t0\n2\t2026-01-01 00:00:00.000000\t[1]\t{'k0':'x'}\t0\n3\t1970-01-01 00:00:00.000000\t[]\t{}\t0")
+
+	sums := newRig(t, c, record.Field{Name: "n", Type: ints, Merge: record.MergeAdd})
+	sums.database, sums.conn.Database, sums.config.Name, sums.config.Keys = r.database, r.database, "sums", []string{}
+	sums.options.OnNewField = "add_column"
+	sums.open()
+	r.open()
+}
+
 // TestNullAsDefault: null becomes the type's default where the column has none.
 func TestNullAsDefault(t *testing.T) {
 	r := newRig(t, servers.ClickHouse(t), field("n", record.Int), field("s", record.String), field("e", record.String), record.Field{Name: "l", Type: intList, Nullable: true}, field("u", record.String))

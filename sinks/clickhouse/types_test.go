@@ -194,6 +194,55 @@ func (r *rig) text(n int) string {
 	return r.text(n/10) + itoa(n%10)
 }
 
+// TestTypesWithin writes types within types, all rows in one block, with empty
+// lists among them.
+func TestTypesWithin(t *testing.T) {
+	list := func(e record.Type) record.Type { return record.Type{Kind: record.List, Elem: &e} }
+	dict := func(e record.Type) record.Type { return record.Type{Kind: record.Map, Elem: &e} }
+	none := []any{}
+	for _, tc := range []struct {
+		column string
+		from   record.Type
+		values []any
+		want   string
+	}{
+		{"Nullable(JSON)", objects, []any{`{"a":1}`, nil, `{"b":[1,2]}`}, `{"a":1} | \N | {"b":[1,2]}`},
+		{"Array(JSON)", list(objects), []any{[]any{`{"a":1}`, `{"b":"x"}`}, none, []any{`{}`}}, `['{"a":1}','{"b":"x"}'] | [] | ['{}']`},
+		{"Map(String, JSON)", dict(objects), []any{[]any{`{"a":1}`, `{"b":"x"}`}, none}, `{'k0':'{"a":1}','k1':'{"b":"x"}'} | {}`},
+		{"DateTime('Europe/Berlin')", moments, []any{at("2026-10-25 00:30:00"), at("2026-10-25 01:30:00"), at("2026-03-29 01:00:00")}, "2026-10-25 02:30:00 | 2026-10-25 02:30:00 | 2026-03-29 03:00:00"},
+		{"Array(Nullable(DateTime64(9, 'Europe/Berlin')))", list(moments), []any{[]any{at("2026-10-25 01:30:00"), nil}, none}, "['2026-10-25 02:30:00.000000000',NULL] | []"},
+		{"LowCardinality(Nullable(FixedString(2)))", texts, []any{nil, "a", "ab", "", nil}, `\N | a\0 | ab | \0\0 | \N`},
+		{"Map(Enum8('k0' = 1, 'k1' = 2), Array(LowCardinality(String)))", dict(list(texts)), []any{[]any{[]any{"a"}, none}, none, []any{[]any{"b", "a"}}}, "{'k0':['a'],'k1':[]} | {} | {'k0':['b','a']}"},
+		{"Map(FixedString(3), Nullable(Decimal(76, 10)))", dict(cents), []any{[]any{"1.5", nil}, none}, `{'k0\0':1.5,'k1\0':NULL} | {}`},
+		{"Map(LowCardinality(FixedString(2)), Float32)", dict(floats), []any{[]any{1.5, math.NaN()}, none}, "{'k0':1.5,'k1':nan} | {}"},
+		{"Array(Array(LowCardinality(Nullable(String))))", list(list(texts)), []any{[]any{[]any{nil, "a", ""}, none}, none, []any{[]any{"a", nil}}}, "[[NULL,'a',''],[]] | [] | [['a',NULL]]"},
+		{"Array(Nullable(Enum8('a' = 1)))", list(texts), []any{[]any{"a", nil}, none}, "['a',NULL] | []"},
+		{"Array(Map(String, Int8))", list(dict(ints)), []any{[]any{[]any{1}, none}, none}, "[{'k0':1},{}] | []"},
+		{"Map(String, Map(String, Array(Nullable(Int8))))", dict(dict(list(ints))), []any{[]any{[]any{[]any{1, nil}}, none}, none}, "{'k0':{'k0':[1,NULL]},'k1':{}} | {}"},
+		{"Array(Nullable(Bool))", list(bools), []any{[]any{true, nil, false}, none}, "[true,NULL,false] | []"},
+		{"Nullable(Float64)", floats, []any{math.NaN(), nil, math.Inf(1)}, `nan | \N | inf`},
+		{"Nullable(DateTime64(9, 'UTC'))", moments, []any{nil, at("1900-01-01 00:00:00"), at("2262-04-11 23:47:16.854775")}, `\N | 1900-01-01 00:00:00.000000000 | 2262-04-11 23:47:16.854775000`},
+		{"SimpleAggregateFunction(anyLast, LowCardinality(Nullable(String)))", texts, []any{nil, "a"}, `\N | a`},
+		{"SimpleAggregateFunction(groupArrayArray, Array(Int8))", intList, []any{[]any{1}, none}, "[1] | []"},
+		{"Enum16('a' = -32768, 'ü\"\\n' = 32767, '' = 0)", texts, []any{"a", "ü\"\n", ""}, `a | ü"\n | `},
+		{"LowCardinality(String)", texts, []any{strings.Repeat("z", 1<<20), "", "\xff\xfe"}, strings.Repeat("z", 1<<20) + " |  | \xff\xfe"},
+	} {
+		t.Run(tc.column, func(t *testing.T) {
+			r := newRig(t, servers.ClickHouse(t), record.Field{Name: "v", Type: tc.from, Nullable: true}, field("n", record.Int))
+			r.options.Provenance.Off = true
+			r.exec("CREATE TABLE $.t (v " + tc.column + ", n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
+			var rows [][]any
+			for i, v := range tc.values {
+				rows = append(rows, []any{v, i})
+			}
+			r.mustWrite(r.claim(r.open()), 0, rows...)
+			if got := strings.ReplaceAll(r.query("SELECT v FROM $.t ORDER BY n"), "\n", " | "); got != tc.want {
+				t.Errorf("%.200q, want %.200q", got, tc.want)
+			}
+		})
+	}
+}
+
 // TestTuples fills the elements of a Tuple, and a Nested, from fields of their own.
 func TestTuples(t *testing.T) {
 	r := newRig(t, servers.ClickHouse(t), field("p.x", record.Float), field("p.y", record.Int),
