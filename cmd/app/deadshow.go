@@ -281,18 +281,3 @@ func oneLine(b []byte) string {
 	}
 	return "0x" + hex.EncodeToString(b)
 }
-
-// writeVisibleJSON prints JSON that holds what events say: a terminal must not
-// act on it.
-func writeVisibleJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	if err := writeJSON(&b, v); err != nil {
-		return err
-	}
-	for line := range bytes.Lines(b.Bytes()) {
-		if _, err := fmt.Fprintf(w, "%s\n", visible(bytes.TrimSuffix(line, []byte("\n")))); err != nil {
-			return err
-		}
-	}
-	return nil
-}

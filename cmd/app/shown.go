@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sluicekit/sluice/core/peek"
@@ -63,13 +61,8 @@ func (s *shown) record(r peek.Record) error {
 	if s.single == nil {
 		s.single = record.NewChunk(r.Rows.Schema)
 	}
-	one := s.single
-	one.Reset()
-	one.Offsets, one.Times = append(one.Offsets, r.Offset), append(one.Times, r.Rows.Times[r.Row])
-	for i := range one.Columns {
-		one.Columns[i].AppendFrom(&r.Rows.Columns[i], r.Row)
-	}
-	line, err := s.lines.Append(s.line[:0], one)
+	s.single.SetRow(r.Rows, r.Row)
+	line, err := s.lines.Append(s.line[:0], s.single)
 	if err != nil {
 		return s.print(&r, nil, "cannot be shown: "+err.Error())
 	}
@@ -145,41 +138,6 @@ func (s *shown) cell(text string, whole bool) string {
 	return text
 }
 
-// printable makes control characters visible: an event must not move the
-// cursor of whoever looks at it.
-func printable(text string) string {
-	if strings.IndexFunc(text, hidden) < 0 && utf8.ValidString(text) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == utf8.RuneError:
-			b.WriteRune(r)
-		case hidden(r):
-			q := strconv.QuoteRuneToASCII(r)
-			b.WriteString(q[1 : len(q)-1])
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// printableLines is printable for a text of several lines: a server's answer
-// may be part of an error.
-func printableLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = printable(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
-
-// hidden are the characters that a terminal would act on: controls, and the
-// marks that turn the direction of text.
-func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
-
 // cellsOf cuts a line of JSON into its values: strings without their quotes,
 // null as "", all else as it is written.
 func cellsOf(line []byte) ([]string, error) {
@@ -244,27 +202,6 @@ func (s *shown) printJSON(r *peek.Record, row []byte, reason string) error {
 	b.WriteString("}\n")
 	_, err := s.out.Write(b.Bytes())
 	return err
-}
-
-// visible escapes what JSON may leave as it is and a terminal acts on. Such
-// characters occur within strings only.
-func visible(line []byte) []byte {
-	if bytes.IndexFunc(line, hidden) < 0 {
-		return line
-	}
-	var out []byte
-	for _, r := range string(line) {
-		switch {
-		case !hidden(r):
-			out = utf8.AppendRune(out, r)
-		case r > 0xffff:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-	}
-	return out
 }
 
 func (s *shown) printCSV(r *peek.Record, cells []string, reason string) error {

@@ -251,7 +251,7 @@ func (l *look) group(r Record) error {
 	if l.single == nil {
 		l.single = record.NewChunk(r.Rows.Schema)
 	}
-	copyRow(l.single, r)
+	l.single.SetRow(r.Rows, r.Row)
 	return l.grouper.Add(l.single)
 }
 

@@ -81,16 +81,6 @@ func (t *tail) own(r *Record, one *record.Chunk) {
 	if one == nil {
 		one = record.NewChunk(r.Rows.Schema)
 	}
-	copyRow(one, *r)
+	one.SetRow(r.Rows, r.Row)
 	r.Rows, r.Row = one, 0
-}
-
-// copyRow makes one a chunk of the row of r alone.
-func copyRow(one *record.Chunk, r Record) {
-	one.Reset()
-	one.Partition, one.First, one.Next = r.Partition, r.Offset, r.Offset+1
-	one.Offsets, one.Times = append(one.Offsets, r.Offset), append(one.Times, r.Rows.Times[r.Row])
-	for i := range one.Columns {
-		one.Columns[i].AppendFrom(&r.Rows.Columns[i], r.Row)
-	}
 }

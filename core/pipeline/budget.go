@@ -11,8 +11,8 @@ import (
 // for the sinks: the rows of a chunk while they are projected, and what writers
 // hold until they commit; see portion. The zero Budget has no bound.
 //
-// A reader that finds its half used up first takes back what others can do
-// without (see keeper), and then waits for its turn.
+// It is the source.Memory of a Fetcher. A reader that finds its half used up first
+// takes back what others can do without (see keeper), and then waits for its turn.
 type Budget struct {
 	Bytes int64
 
@@ -50,9 +50,9 @@ const (
 	urgent              // what a slow lane is about to take
 )
 
-// reserve waits until there are n bytes for reading. One reader is always let
+// Reserve waits until there are n bytes for reading. One reader is always let
 // in, however much it wants: a record may be larger than the budget.
-func (b *Budget) reserve(ctx context.Context, n int64) error {
+func (b *Budget) Reserve(ctx context.Context, n int64) error {
 	if b.enter(n) {
 		return nil
 	}
@@ -82,12 +82,6 @@ func (b *Budget) reserve(ctx context.Context, n int64) error {
 	return ctx.Err()
 }
 
-// Reserve implements source.Memory.
-func (b *Budget) Reserve(ctx context.Context, n int64) error { return b.reserve(ctx, n) }
-
-// Charge implements source.Memory.
-func (b *Budget) Charge(n int64) { b.charge(n) }
-
 // enter takes n bytes for reading if there are as many and nobody is before us.
 func (b *Budget) enter(n int64) bool {
 	b.mu.Lock()
@@ -114,8 +108,8 @@ func (b *Budget) admit() {
 	}
 }
 
-// charge counts bytes for reading that are there already, or gives them back.
-func (b *Budget) charge(n int64) {
+// Charge counts bytes for reading that are there already, or gives them back.
+func (b *Budget) Charge(n int64) {
 	if n == 0 {
 		return
 	}

@@ -67,11 +67,11 @@ func (p *pool) charge(c *chunk) {
 		foot = c.Footprint()
 	}
 	c.size = foot
-	p.budget.charge(foot)
+	p.budget.Charge(foot)
 }
 
 func (p *pool) put(c *chunk) {
-	p.budget.charge(-c.size)
+	p.budget.Charge(-c.size)
 	c.size = 0
 	p.keep(c.Chunk)
 	c.Chunk = nil

@@ -42,7 +42,7 @@ type Keeper struct {
 
 // Hold takes the bytes.
 func (k *Keeper) Hold() {
-	k.Budget.charge(k.Bytes)
+	k.Budget.Charge(k.Bytes)
 	k.Budget.keep(k)
 }
 
@@ -52,6 +52,6 @@ func (k *Keeper) spare(n need) int64 {
 	}
 	freed := k.Bytes
 	k.Bytes = 0
-	k.Budget.charge(-freed)
+	k.Budget.Charge(-freed)
 	return freed
 }

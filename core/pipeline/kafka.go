@@ -181,7 +181,7 @@ func (c *kafkaCursor) let() (freed int64) {
 	c.kafka.keep(c.reader)
 	c.reader = nil
 	freed = c.charged
-	c.o.budget.charge(-c.charged)
+	c.o.budget.Charge(-c.charged)
 	c.charged = 0
 	return freed + c.fetched.Release()
 }
@@ -228,7 +228,7 @@ func (c *kafkaCursor) next() (source.Record, bool) {
 	r, ok := c.reader.Next()
 	if ok {
 		if n := c.reader.Footprint(); n != c.charged {
-			c.o.budget.charge(n - c.charged)
+			c.o.budget.Charge(n - c.charged)
 			c.charged = n
 		}
 		c.at, c.epoch = r.Offset+1, r.LeaderEpoch
@@ -265,8 +265,8 @@ func (c *kafkaCursor) ahead(from int64) iter.Seq[source.Record] {
 			return
 		}
 		n := c.reader.Footprint() // much the same as before
-		c.o.budget.charge(n)
-		defer c.o.budget.charge(-n)
+		c.o.budget.Charge(n)
+		defer c.o.budget.Charge(-n)
 		r := c.kafka.reader()
 		defer c.kafka.keep(r)
 		r.Reset(c.fetched, from)

@@ -65,6 +65,17 @@ func (c *Chunk) Reset() {
 	c.Offsets, c.Times, c.Bad, c.BadValues = c.Offsets[:0], c.Times[:0], c.Bad[:0], c.BadValues[:0]
 }
 
+// SetRow makes the chunk a copy of one row of another one of its schema.
+func (c *Chunk) SetRow(from *Chunk, row int) {
+	c.Reset()
+	at := from.Offsets[row]
+	c.Partition, c.First, c.Next = from.Partition, at, at+1
+	c.Offsets, c.Times = append(c.Offsets, at), append(c.Times, from.Times[row])
+	for i := range c.Columns {
+		c.Columns[i].AppendFrom(&from.Columns[i], row)
+	}
+}
+
 // Truncate drops all rows from n on, in every column, and what a half-decoded
 // row has left behind.
 func (c *Chunk) Truncate(n int) {

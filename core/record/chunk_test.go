@@ -92,6 +92,32 @@ func TestChunkResetForgetsAll(t *testing.T) {
 	}
 }
 
+// A chunk is made a copy of one row after another, and keeps nothing of the one
+// before.
+func TestChunkOfOneRow(t *testing.T) {
+	r := random(t)
+	from, one := chunkOf(), chunkOf()
+	from.Partition = 3
+	var rows [][]any
+	for n := range int64(200) {
+		var row []any
+		for k := range from.Columns {
+			v := value(r, from.Schema.Fields[k].Type)
+			row = append(row, v)
+			appendValue(&from.Columns[k], v)
+		}
+		rows = append(rows, row)
+		from.Offsets, from.Times = append(from.Offsets, 2*n), append(from.Times, 10*n)
+	}
+	for _, n := range r.Perm(len(rows)) {
+		one.SetRow(from, n)
+		sameChunk(t, one, rows[n:n+1])
+		if at := int64(2 * n); one.Partition != 3 || one.First != at || one.Next != at+1 || one.Offsets[0] != at || one.Times[0] != int64(10*n) {
+			t.Fatalf("row %d: partition %d [%d,%d), offset %d, time %d", n, one.Partition, one.First, one.Next, one.Offsets[0], one.Times[0])
+		}
+	}
+}
+
 func TestChunkSizeGrowsWithRows(t *testing.T) {
 	c := record.NewChunk(&record.Schema{Fields: []record.Field{{Name: "n", Type: record.Type{Kind: record.Int}}}})
 	c.Columns[0].AppendInt(1)
