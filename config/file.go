@@ -94,11 +94,9 @@ func documents(text []byte) (docs []*yaml.Node, err error) {
 // nobody knows yet what in it is a secret.
 func (f *file) syntax(err error) Problem {
 	p := f.whole(strings.TrimPrefix(err.Error(), "yaml: "))
-	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(p.Message); m != nil {
-		p.Line, _ = strconv.Atoi(m[1])
-		p.Line = min(p.Line, len(f.lines))
+	p.Line, p.Message = f.syntaxLine(p.Message)
+	if p.Line > 0 {
 		p.Column = 1
-		p.Message = p.Message[len(m[0]):]
 	}
 	if m := regexp.MustCompile(`^unknown anchor '(.+)' referenced$`).FindStringSubmatch(p.Message); m != nil {
 		p.Message = "the alias *" + m[1] + " has no anchor before it"
@@ -119,6 +117,26 @@ func (f *file) syntax(err error) Problem {
 	}
 	p.Message = "not valid YAML: " + p.Message
 	return p
+}
+
+// syntaxLine is the line of a message of the library, 0 for none, and the rest of
+// it. The library counts lines from 1 where its scanner complains, from 0 where
+// its parser does, and leaves the first one out. An end of the file that comes
+// too early is shown where the text ends.
+func (f *file) syntaxLine(message string) (int, string) {
+	line := 1
+	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		message = message[len(m[0]):]
+		if regexp.MustCompile(`^(did not find expected (<|node|'-'|key|',')|found (duplicate|incompatible|undefined))`).MatchString(message) {
+			line++
+		}
+	} else if !regexp.MustCompile(`^(did not find|could not find|found|mapping|block|while) `).MatchString(message) {
+		return 0, message
+	}
+	for line = min(line, len(f.lines)); line > 1 && strings.TrimSpace(f.lines[line-1]) == ""; line-- {
+	}
+	return line, message
 }
 
 // hidden says whether a value must not be shown.
