@@ -43,6 +43,9 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	for _, line := range strings.Split(list, "\n") {
 		name := strings.Fields(line)[0]
 		byHelp, byFlag := sluice(t, "help", name), sluice(t, name, "-h")
+		if !strings.Contains(byHelp.out, "\nExamples:\n  sluice "+name) {
+			t.Errorf("help of %s lacks examples:\n%s", name, byHelp.out)
+		}
 		if byHelp != byFlag || byHelp.code != 0 || !strings.Contains(byHelp.out, "Usage: sluice "+name) || strings.Count(byHelp.out, "sluice "+name) < 2 {
 			t.Errorf("help of %s: exit code %d\n%s%s", name, byHelp.code, byHelp.out, byHelp.err)
 		}

@@ -25,6 +25,7 @@ come from a registry they are only known with --connect, which also asks the
 brokers for the topics and opens each destination as run would: where a sink
 says create: true, that creates what is missing.
 
+Examples:
   sluice check -c streams.yaml -c sinks/
   sluice check --connect
   sluice check --json`,

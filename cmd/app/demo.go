@@ -17,6 +17,7 @@ in-process Kafka and schema registry, ad events in Avro, and this very program
 as a child process with three sinks. The child is killed twice on the way.
 Afterwards every row is compared with what was produced.
 
+Examples:
   sluice demo
   sluice demo --events 1000000 --dir /tmp/sluice-demo --keep
   sluice demo --json`

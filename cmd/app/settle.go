@@ -59,7 +59,7 @@ func settleCommand() command {
 			f.StringVar(&s.forget, "forget", "", "drop the entries of `SINK@CONN`")
 			f.StringVar(&s.keep, "keep", "", "let `SINK@CONN` go on from its entry")
 			f.StringVar(&s.startAt, "start-at", "", "write the entry of `SINK@CONN=WHERE`")
-			f.IntVar(&s.slots, "slots", -1, "rewrite the records for `N` slots per topic")
+			f.IntVar(&s.slots, "slots", -1, "rewrite the records for `N` slots per topic (default: they stay as they are)")
 			f.BoolVar(&s.yes, "yes", false, "do not ask")
 			f.BoolVar(&s.insist, "insist", false, "do it although records are lost or doubled")
 			f.BoolVar(&s.json, "json", false, "print JSON")

@@ -19,6 +19,7 @@ func sinksCommand() command {
 		help: `
 Lists the types of sinks, how each delivers, and what it writes.
 
+Examples:
   sluice sinks
   sluice sinks --json`,
 		start: func(f *flag.FlagSet) func(context.Context, *call) error {
@@ -67,6 +68,7 @@ func describeCommand() command {
 Explains a type of sink: how it delivers, which fields it takes, its options
 with their defaults, and a complete example to start from.
 
+Examples:
   sluice describe mariadb
   sluice describe files --json`,
 		start: func(f *flag.FlagSet) func(context.Context, *call) error {
@@ -181,7 +183,7 @@ func indent(text string) string {
 func versionCommand() command {
 	return command{
 		name: "version", summary: "print the version",
-		help: "\n  sluice version\n  sluice version --json",
+		help: "\nExamples:\n  sluice version\n  sluice version --json",
 		start: func(f *flag.FlagSet) func(context.Context, *call) error {
 			asJSON := f.Bool("json", false, "print JSON")
 			return func(_ context.Context, c *call) error { return printVersion(c, *asJSON) }
