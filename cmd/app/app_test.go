@@ -54,7 +54,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 
 func TestSinksAndDescribe(t *testing.T) {
 	sluice(t, "sinks").want(t, 0, "TYPE ", "")
-	sluice(t, "describe").want(t, 2, "", "describe takes one type; sluice sinks lists them")
+	sluice(t, "describe").want(t, 2, "", "describe takes one type, sink or stream; sluice sinks lists the types")
 	sluice(t, "describe", "fils").want(t, 2, "", `unknown type of sink "fils"; did you mean files?`)
 	sluice(t, "describe", "zzzz").want(t, 2, "", `unknown type of sink "zzzz"; sluice sinks lists them`)
 	var types []struct{ Type, Delivery, Summary string }
@@ -86,6 +86,22 @@ func TestSinksAndDescribe(t *testing.T) {
 				t.Errorf("the example of %s lacks the option %s", s.Type, o.Path)
 			}
 		}
+	}
+}
+
+// What describe says of streams and sinks is a configuration without a mistake.
+func TestDescribeStreamAndSink(t *testing.T) {
+	for _, name := range []string{"HOSTNAME", "KAFKA_PASSWORD", "REGISTRY_PASSWORD"} {
+		t.Setenv(name, "x")
+	}
+	stream, sink := sluice(t, "describe", "stream"), sluice(t, "describe", "sink")
+	folder(t, map[string]string{"streams.yaml": strings.ReplaceAll(stream.out, "/etc/sluice/", ""), "sink.yaml": sink.out,
+		"ca.pem": "", "client.pem": "", "client.key": "",
+		"more.yaml": "connections: {billing: {mariadb: {address: [\"db:3306\"], database: d, username: u}}}\n"})
+	sluice(t, "check").want(t, 0, "balances  events  mariadb (billing)  3       100000 rows, 64MiB, 5s  earliest  atomic", "streams.lines: warning: no sink reads this stream")
+	var about struct{ Example string }
+	if decode(t, sluice(t, "describe", "sink", "--json").out, &about); about.Example != sink.out {
+		t.Errorf("--json: %q", about.Example)
 	}
 }
 

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	_ "embed" // stream.yaml, sink.yaml
 	"flag"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -63,12 +65,15 @@ func listSinks(c *call, asJSON bool) error {
 
 func describeCommand() command {
 	return command{
-		name: "describe", args: "TYPE", summary: "explain a type of sink: fields, options, an example",
+		name: "describe", args: "TYPE | sink | stream", summary: "explain a type of sink: fields, options, an example",
 		help: `
 Explains a type of sink: how it delivers, which fields it takes, its options
-with their defaults, and a complete example to start from.
+with their defaults, and a complete example to start from. sink shows what sinks
+of all types have, stream what a stream has: an example with every option.
 
 Examples:
+  sluice describe stream
+  sluice describe sink
   sluice describe mariadb
   sluice describe files --json`,
 		start: func(f *flag.FlagSet) func(context.Context, *call) error {
@@ -80,7 +85,14 @@ Examples:
 
 func describe(c *call, asJSON bool) error {
 	if len(c.args) != 1 {
-		return usagef("describe takes one type; sluice sinks lists them")
+		return usagef("describe takes one type, sink or stream; sluice sinks lists the types")
+	}
+	if text, ok := general()[c.args[0]]; ok {
+		if asJSON {
+			return writeJSON(c.stdout, map[string]string{"example": text})
+		}
+		_, err := io.WriteString(c.stdout, text)
+		return err
 	}
 	i := slices.IndexFunc(c.specs, func(s sink.Spec) bool { return s.Type == c.args[0] })
 	if i < 0 {
@@ -108,6 +120,17 @@ func describe(c *call, asJSON bool) error {
 		return writeJSON(c.stdout, about)
 	}
 	return about.print(c, s)
+}
+
+//go:embed stream.yaml
+var streamExample string
+
+//go:embed sink.yaml
+var sinkExample string
+
+// general are the examples of what no type of sink has for itself.
+func general() map[string]string {
+	return map[string]string{"sink": sinkExample, "stream": streamExample}
 }
 
 func (t sinkType) print(c *call, s sink.Spec) error {
