@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"config":            {"core/*"},
 	"cmd/sluice":        {"cmd/app", "sinks"},
 	"cmd/app":           {"config", "core/*", "cmd/app/*", "sinks/jsonl"},
+	"cmd/app/apptest":   {"cmd/app", "core/telemetry", "sinks"},
 	"cmd/app/*":         {"config", "core/*", "sinks", "sinks/*"},
 	"integration/*":     {"*"},
 	"core/sink/*":       {"core/record", "core/sink"},

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 )
 
 // The canaries: texts that stand where secrets stand, and must not be seen
@@ -234,20 +236,20 @@ func TestCanaryInRun(t *testing.T) {
 // for two seconds at the least: what it tries meanwhile may fail and be logged.
 func (a *aviary) run(format string, done func(served string) bool) (logged, served string) {
 	a.t.Helper()
-	p := start(a.t, "--log", "debug", "--log-format", format)
+	p := apptest.Start(a.t, "--log", "debug", "--log-format", format)
 	least := time.Now().Add(2 * time.Second)
-	p.wait("what it serves", func() bool {
-		if p.ended() {
+	p.Wait("what it serves", func() bool {
+		if p.Ended() {
 			return true
 		}
 		served = ""
 		for _, path := range []string{"/metrics", "/status", "/ready", "/live", "/"} {
-			served += p.get(path)
+			served += p.Get(path)
 		}
 		return done(served) && strings.Contains(served, "sluice_") && time.Now().After(least)
 	})
-	p.end()
-	return p.said.String(), served
+	p.End()
+	return p.Said.String(), served
 }
 
 // lookAtLetters reads dead letters: what is in their headers is ours, and only
@@ -255,7 +257,7 @@ func (a *aviary) run(format string, done func(served string) bool) (logged, serv
 func (a *aviary) lookAtLetters(n int) {
 	a.t.Helper()
 	a.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"birds.dead": {0: kgo.NewOffset().AtStart()}})
-	ctx, cancel := context.WithTimeout(a.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), apptest.Patience)
 	defer cancel()
 	for got := 0; got < n; {
 		records := a.client.PollFetches(ctx).Records()

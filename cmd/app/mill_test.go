@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	_ "modernc.org/sqlite"
+
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 )
 
 // mill is a stream with an Atomic and a Replay sink, which is run, stopped, hurt
@@ -114,13 +116,13 @@ func (m *mill) produce(partition int32, n int) {
 // run runs the stream until done says so, and returns its log.
 func (m *mill) run(what string, done func(log string) bool) string {
 	m.t.Helper()
-	p := start(m.t, "-c", "mill.yaml")
-	p.wait(what, func() bool { return done(p.said.String()) })
+	p := apptest.Start(m.t, "-c", "mill.yaml")
+	p.Wait(what, func() bool { return done(p.Said.String()) })
 	time.Sleep(50 * time.Millisecond) // for what must not come
-	if code := p.end(); code != 0 {
-		m.t.Fatalf("run: exit code %d:\n%s", code, &p.said)
+	if code := p.End(); code != 0 {
+		m.t.Fatalf("run: exit code %d:\n%s", code, p.Said)
 	}
-	return p.said.String()
+	return p.Said.String()
 }
 
 // rows are the numbers in the table, and in the archive, with how often.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
 )
@@ -42,7 +43,7 @@ func TestSignals(t *testing.T) {
 		t.Helper()
 		folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nfields: all\nwaiting:\n"})
 		c := process(t, "SLUICE_TEST_SINK="+how, "check", "--connect")
-		var said transcript
+		var said apptest.Transcript
 		c.Stderr = &said
 		out, err := c.StdoutPipe()
 		if err != nil {
@@ -51,7 +52,7 @@ func TestSignals(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(patience, func() { c.Process.Kill() })
+		kill := time.AfterFunc(apptest.Patience, func() { c.Process.Kill() })
 		defer kill.Stop()
 		lines := bufio.NewReader(out)
 		if line, err := lines.ReadString('\n'); line != "opening\n" {
@@ -59,7 +60,7 @@ func TestSignals(t *testing.T) {
 		}
 		for _, s := range signals {
 			c.Process.Signal(s)
-			for end := time.Now().Add(patience); !strings.Contains(said.String(), "a second signal ends at once") && time.Now().Before(end); {
+			for end := time.Now().Add(apptest.Patience); !strings.Contains(said.String(), "a second signal ends at once") && time.Now().Before(end); {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
