@@ -30,7 +30,7 @@ func TestATopicRecreatedWhileRunningStops(t *testing.T) {
 	if !strings.Contains(got, "other incarnation") && !strings.Contains(got, "lost record") {
 		t.Errorf("got reason %q", got)
 	}
-	if d := time.Since(since); d > 7*time.Second {
+	if d := time.Since(since); d > time.Minute {
 		t.Errorf("it took %s", d)
 	}
 	if rows := s.all(); !slices.Equal(rows, clicks(100)) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -61,7 +60,7 @@ func TestHostileRecordsGetLetters(t *testing.T) {
 	stop, _ := b.run([]pipeline.Sink{k}, 0)
 	defer stop()
 	b.wait("5 rows behind the hostile records", func() bool { return len(s.all()) == 5 })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	letters := map[string]*kgo.Record{}
 	ours := map[string]map[string]string{}

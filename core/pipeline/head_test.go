@@ -54,7 +54,7 @@ func TestALaneLeftBehindWhileItWaits(t *testing.T) {
 	defer stop()
 	select {
 	case <-asked: // behind waits for offset 0
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing was fetched")
 	}
 	close(claim)

@@ -14,7 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/sluicekit/sluice/core/decode"
@@ -109,7 +108,7 @@ func TestUnreadableBatchesStop(t *testing.T) {
 			s := newShelf()
 			b.produce(0, 100, 1)
 			produce(b)
-			b.produceTo(1, 100, 200)
+			b.produceTo(func(int) int32 { return 1 }, 100, 200)
 			k := b.sink("clicks", s, ofClicks)
 			k.Batch.Age = 0 // not by its age, the cut ends before the batch
 			k.Batch.Rows = 50
@@ -121,18 +120,6 @@ func TestUnreadableBatchesStop(t *testing.T) {
 				t.Errorf("got %d rows, want %d", len(got), len(want))
 			}
 		})
-	}
-}
-
-func (b *bench) produceTo(partition int32, from, to int) {
-	b.t.Helper()
-	var records []*kgo.Record
-	for i := from; i < to; i++ {
-		v := fmt.Sprintf(`{"id":"e%d","time":"2026-01-01T00:00:00Z","type":%q,"server":"s","payload":{"n":%d}}`, i, []string{"click", "view"}[i%2], i)
-		records = append(records, &kgo.Record{Topic: "events", Partition: partition, Value: []byte(v)})
-	}
-	if err := b.client.ProduceSync(b.t.Context(), records...).FirstErr(); err != nil {
-		b.t.Fatal(err)
 	}
 }
 
@@ -270,10 +257,7 @@ func TestAPendingCutAndANewSink(t *testing.T) {
 	s, other := newShelf(), newShelf()
 	s.break_ = func(record.Cut) error { return fmt.Errorf("no answer") }
 	stop, m := b.run([]pipeline.Sink{b.sink("clicks", s, ofClicks)}, 0)
-	b.wait("a batch that is tried again", func() bool {
-		lanes := m.Snapshot().Lanes
-		return len(lanes) == 1 && lanes[0].Repeats > 0
-	})
+	b.waitForRepeat(m)
 	stop()
 	s.break_ = nil
 	wantsX := plan.Spec{Fields: []plan.Field{{Name: "x", Expr: "payload.x"}}}

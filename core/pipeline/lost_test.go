@@ -51,9 +51,7 @@ func TestALostRecordStopsASinkWithoutOffsets(t *testing.T) {
 	s, other := newShelf(), newShelf()
 	b.produce(0, 100, 2)
 	sinks := []pipeline.Sink{b.sink("clicks", closedShelf{s}, ofClicks)}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	b.forgetGroup()
 	sinks = append(sinks, b.sink("new", other, ofClicks))
 	for range 2 {
@@ -76,9 +74,7 @@ func TestALostRecordStopsAPartitionWithoutRows(t *testing.T) {
 	b.produce(0, 100, 2) // clicks are in partition 0 alone
 	late := b.sink("clicks", s, ofClicks)
 	sinks := []pipeline.Sink{late}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	b.forgetGroup()
 	sinks[0].Start = pipeline.Start{Latest: true}
 	_, m := b.run(sinks, 0)

@@ -81,9 +81,7 @@ func TestAGapStops(t *testing.T) {
 	s := newShelf()
 	b.produce(0, 100, 1)
 	sinks := []pipeline.Sink{b.sink("clicks", s, ofClicks)}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	b.produce(100, 300, 1)
 	b.deleteRecords(200)
 	stop, m := b.run(sinks, 0)
@@ -174,14 +172,8 @@ func TestALostRecordStops(t *testing.T) {
 	s, other := newShelf(), newShelf()
 	b.produce(0, 100, 1)
 	sinks := []pipeline.Sink{b.sink("clicks", s, ofClicks)}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
-	req := kmsg.NewPtrDeleteGroupsRequest()
-	req.Groups = []string{"g"}
-	if _, err := req.RequestWith(t.Context(), b.client); err != nil {
-		t.Fatal(err)
-	}
+	b.carry(s, 50, sinks...)
+	b.forgetGroup()
 	sinks = append(sinks, b.sink("new", other, ofClicks))
 	for range 2 {
 		stop, m := b.run(sinks, 0)
@@ -200,9 +192,7 @@ func TestChangedSlotsStop(t *testing.T) {
 	s := newShelf()
 	b.produce(0, 100, 4)
 	sinks := []pipeline.Sink{b.sink("clicks", s, ofClicks)}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	stop, m := b.run(sinks, 2)
 	defer stop()
 	b.wantStop(m, "slots changed", "slots: 2")
@@ -215,10 +205,7 @@ func TestAChangedPlanStops(t *testing.T) {
 	s.break_ = func(record.Cut) error { return fmt.Errorf("no answer") }
 	b.produce(0, 100, 1)
 	stop, m := b.run([]pipeline.Sink{b.sink("clicks", s, ofClicks)}, 0)
-	b.wait("a batch that is tried again", func() bool {
-		lanes := m.Snapshot().Lanes
-		return len(lanes) == 1 && lanes[0].Repeats > 0
-	})
+	b.waitForRepeat(m)
 	stop()
 	changed := plan.Spec{Where: `type == "view"`, Fields: ofClicks.Fields}
 	stop, m = b.run([]pipeline.Sink{b.sink("clicks", s, changed)}, 0)
@@ -237,9 +224,7 @@ func TestARecreatedTopicStops(t *testing.T) {
 	s := newShelf()
 	b.produce(0, 100, 1)
 	sinks := []pipeline.Sink{b.sink("clicks", s, ofClicks)}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	b.recreate()
 	b.produce(0, 200, 1)
 	stop, m := b.run(sinks, 0)
@@ -290,9 +275,7 @@ func TestAGapIsSkippedAndRecorded(t *testing.T) {
 	k := b.sink("clicks", s, ofClicks)
 	k.SkipGaps = true
 	sinks := []pipeline.Sink{k}
-	stop, _ := b.run(sinks, 0)
-	b.wait("50 rows", func() bool { return len(s.all()) == 50 })
-	stop()
+	b.carry(s, 50, sinks...)
 	b.produce(100, 300, 1)
 	b.deleteRecords(200)
 	stop, m := b.run(sinks, 0)
@@ -350,10 +333,7 @@ func TestAPendingBatchThatIsGoneInPartIsGivenUp(t *testing.T) {
 	k := b.sink("clicks", s, ofClicks)
 	k.SkipGaps = true
 	stop, m := b.run([]pipeline.Sink{k}, 0)
-	b.wait("a batch that is tried again", func() bool {
-		lanes := m.Snapshot().Lanes
-		return len(lanes) == 1 && lanes[0].Repeats > 0
-	})
+	b.waitForRepeat(m)
 	stop()
 	b.produce(100, 300, 1)
 	b.deleteRecords(50)

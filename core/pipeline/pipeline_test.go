@@ -214,12 +214,18 @@ func (b *bench) newClient() *kgo.Client {
 	return client
 }
 
+// produce produces the events [from, to), in turn to the first partitions.
 func (b *bench) produce(from, to int, partitions int) {
+	b.t.Helper()
+	b.produceTo(func(i int) int32 { return int32(i % partitions) }, from, to)
+}
+
+func (b *bench) produceTo(partition func(i int) int32, from, to int) {
 	b.t.Helper()
 	var records []*kgo.Record
 	for i := from; i < to; i++ {
 		v := fmt.Sprintf(`{"id":"e%d","time":"2026-01-01T00:00:00Z","type":%q,"server":"s","payload":{"n":%d}}`, i, []string{"click", "view"}[i%2], i)
-		records = append(records, &kgo.Record{Topic: "events", Partition: int32(i % partitions), Value: []byte(v)})
+		records = append(records, &kgo.Record{Topic: "events", Partition: partition(i), Value: []byte(v)})
 	}
 	if err := b.client.ProduceSync(b.t.Context(), records...).FirstErr(); err != nil {
 		b.t.Fatal(err)
@@ -238,7 +244,7 @@ func (b *bench) raw(value string) {
 func (b *bench) letters(n int) (out []*kgo.Record) {
 	b.t.Helper()
 	b.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"events.dead": {0: kgo.NewOffset().AtStart()}})
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	for len(out) < n && ctx.Err() == nil {
 		out = append(out, b.client.PollFetches(ctx).Records()...)
@@ -297,14 +303,34 @@ func (b *bench) sink(name string, s sink.Sink, p plan.Spec) pipeline.Sink {
 	}
 }
 
+// patience ends a wait that would never end. What is waited for takes far less,
+// also on a machine that is busy with other things: nothing is measured by it.
+const patience = 2 * time.Minute
+
 func (b *bench) wait(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatal("waited in vain for " + what)
-
 		}
 	}
+}
+
+// carry runs a stream until a shelf has so many rows, and stops it.
+func (b *bench) carry(s *shelf, rows int, sinks ...pipeline.Sink) {
+	b.t.Helper()
+	stop, _ := b.run(sinks, 0)
+	b.wait(fmt.Sprintf("%d rows", rows), func() bool { return len(s.all()) == rows })
+	stop()
+}
+
+// waitForRepeat waits until the only lane tries a batch again.
+func (b *bench) waitForRepeat(m *telemetry.Registry) {
+	b.t.Helper()
+	b.wait("a batch that is tried again", func() bool {
+		lanes := m.Snapshot().Lanes
+		return len(lanes) == 1 && lanes[0].Repeats > 0
+	})
 }
 
 var ofClicks = plan.Spec{Where: `type == "click"`, Fields: []plan.Field{{Name: "id", Expr: "id"}, {Name: "n", Expr: "payload.n"}}}
@@ -344,11 +370,7 @@ func TestCarriesOnAfterAStop(t *testing.T) {
 			}
 			b.produce(5000, 8000, 4)
 			stop, _ = b.run(sinks, slots)
-			b.wait("8000 rows", func() bool {
-				t.Log(len(two.all()), len(one.all()))
-				time.Sleep(time.Second)
-				return len(two.all()) >= 8000 && len(one.all()) >= 4000
-			})
+			b.wait("8000 rows", func() bool { return len(two.all()) >= 8000 && len(one.all()) >= 4000 })
 			stop()
 			if got, want := one.all(), clicks(8000); !slices.Equal(got, want) {
 				t.Errorf("got %d rows, want %d", len(got), len(want))

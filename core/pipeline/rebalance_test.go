@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicekit/sluice/core/pipeline"
 	"github.com/sluicekit/sluice/core/sink"
@@ -93,11 +92,7 @@ func TestMembersComeAndGo(t *testing.T) {
 			b.wait("one member too many", share(append(more, a, second)...))
 			flow(1000)
 			stopA()
-			began := time.Now()
 			b.wait("the surplus to take over", share(append(more, second)...))
-			if d := time.Since(began); d > 15*time.Second {
-				t.Errorf("it took %s", d)
-			}
 			flow(1000)
 			stopB()
 			flow(1000)
