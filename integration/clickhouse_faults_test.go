@@ -25,13 +25,7 @@ func TestClickHouseFaults(t *testing.T) {
 func runClickHouseFaults(t *testing.T, o harness.Options) harness.Report {
 	t.Helper()
 	o.ClickHouse, o.Partitions, o.Slots, o.Patience = true, 8, 4, max(2, o.Patience)
-	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
-	r := harness.Run(t, o)
-	t.Logf("seed %d: %d events (%d aborted, %d transactions unclear) in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; probe %.1f s",
-		r.Seed, r.Events, r.Aborted, r.Unclear, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Probe.Seconds())
-	t.Logf("faults: %v", r.Faults)
-	t.Logf("evidence: %+v", r.Evidence)
-	t.Logf("left out by the end of a transaction: %d partitions %q", len(r.LeftOut), r.LeftOut)
+	r := runHarness(t, o)
 	kills := r.Faults["kill"] + r.Faults["database kill"] + r.Faults["kill with block under way"] + r.Faults["kill with ledger write under way"]
 	late := r.Faults["stop with block held"] + r.Faults["stop with block held until forgotten"] + r.Faults["stop with INSERT open"]
 	t.Logf("%d times kill -9, %d answers to blocks cut, %d late writes of a paused owner", kills, r.Faults["lost answer to block"], late)

@@ -1,9 +1,7 @@
 package integration_test
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,9 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/integration/stack"
-	"github.com/sluicekit/sluice/sinks"
 )
 
 const partsYAML = `
@@ -37,60 +34,39 @@ batch: {age: 5s}
 clickhouse: {connection: [prod, dev], table: d.numbers, create: true}
 `
 
+// The parts that TestClickHouseParts counts.
+const (
+	partsPartitions = 48
+	partsSlots      = 4
+	partsAge        = 5 * time.Second
+)
+
 // TestClickHouseParts: 48 partitions of little traffic make at most four inserts
 // in five seconds, at each of two servers; a program that is stopped and run
 // again goes on where it was, and every record is at both servers once.
 func TestClickHouseParts(t *testing.T) {
-	const partitions, slots, age = 48, 4, 5 * time.Second
+	t.Parallel()
 	k := stack.Kafka(t)
-	sourceTopic(t, k, "numbers", partitions)
+	topic(t, k, "numbers", partsPartitions)
 	options := stack.ClickHouseOptions{Logs: true}
 	both := []*stack.ClickHouseServer{stack.ClickHouseWith(t, options), stack.ClickHouseWith(t, options)}
 	for _, c := range both {
-		if err := c.CreateDatabase(sourceLimit(t, time.Minute), "d"); err != nil {
+		if err := c.CreateDatabase(limit(t), "d"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.Addr()), kgo.DefaultProduceTopic("numbers"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
+	yaml := filepath.Join(t.TempDir(), "sluice.yaml")
+	if err := os.WriteFile(yaml, fmt.Appendf(nil, partsYAML, k.Addr(), both[0].Addr(), both[1].Addr()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	sent := 0
-	send := func(d time.Duration) {
-		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			var records []*kgo.Record
-			for range 10 {
-				records = append(records, &kgo.Record{Partition: int32(sent * 7 % partitions), Value: fmt.Appendf(nil, `{"n":%d}`, sent)})
-				sent++
-			}
-			if err := client.ProduceSync(sourceLimit(t, time.Minute), records...).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "sluice.yaml"), fmt.Appendf(nil, partsYAML, k.Addr(), both[0].Addr(), both[1].Addr()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	began := time.Now()
+	cl := kafkaClient(t, k, kgo.DefaultProduceTopic("numbers"))
+	sent, began := 0, time.Now()
 	for range 2 {
-		ctx, cancel := context.WithCancel(t.Context())
-		log, code := &lines{}, make(chan int, 1)
-		go func() {
-			code <- app.Run(ctx, []string{"run", "--metrics", "127.0.0.1:0"}, strings.NewReader(""), io.Discard, log, sinks.All())
-		}()
-		send(12 * time.Second)
-		for end := time.Now().Add(time.Minute); !arrived(t, both, sent); time.Sleep(200 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Error("records are missing a minute later")
-				break
-			}
-		}
-		cancel()
-		if c := <-code; c != 0 || t.Failed() {
-			t.Fatalf("exit code %d\n%s", c, log)
+		p := apptest.Start(t, "-c", yaml)
+		sent = trickle(t, cl, sent, 12*time.Second)
+		p.Wait("all records at both servers", func() bool { return arrived(t, both, sent) })
+		if code := p.End(); code != 0 {
+			t.Fatalf("exit code %d\n%s", code, p.Said)
 		}
 	}
 	took := time.Since(began)
@@ -98,14 +74,28 @@ func TestClickHouseParts(t *testing.T) {
 		ask(t, c, "SYSTEM FLUSH LOGS")
 		parts := number(t, c, "SELECT count() FROM system.part_log WHERE event_type = 'NewPart' AND table = 'numbers'")
 		// Each slot begins anew with each of the two lives of the program.
-		if most := slots * (int(took/age) + 2); parts > most {
+		if most := partsSlots * (int(took/partsAge) + 2); parts > most {
 			t.Errorf("server %d: %d parts in %s, want %d at most", i, parts, took, most)
 		}
-		if got := ask(t, c, "SELECT count(), uniqExact(n), uniqExact(_partition) FROM d.numbers"); got != fmt.Sprintf("%d\t%d\t%d", sent, sent, partitions) {
+		if got := ask(t, c, "SELECT count(), uniqExact(n), uniqExact(_partition) FROM d.numbers"); got != fmt.Sprintf("%d\t%d\t%d", sent, sent, partsPartitions) {
 			t.Errorf("server %d has rows, numbers, partitions: %s; sent were %d", i, got, sent)
 		}
 		t.Logf("server %d: %d records in %d parts in %s", i, sent, parts, took.Round(time.Millisecond))
 	}
+}
+
+// trickle produces the numbers from sent on, ten at a time, and answers the next.
+func trickle(t *testing.T, cl *kgo.Client, sent int, d time.Duration) int {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var records []*kgo.Record
+		for range 10 {
+			records = append(records, &kgo.Record{Partition: int32(sent * 7 % partsPartitions), Value: fmt.Appendf(nil, `{"n":%d}`, sent)})
+			sent++
+		}
+		send(t, cl, records...)
+	}
+	return sent
 }
 
 // arrived says whether both servers have that many rows.
@@ -120,7 +110,7 @@ func arrived(t *testing.T, both []*stack.ClickHouseServer, n int) bool {
 
 func ask(t *testing.T, c *stack.ClickHouseServer, query string) string {
 	t.Helper()
-	text, err := c.Query(sourceLimit(t, time.Minute), query)
+	text, err := c.Query(limit(t), query)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}

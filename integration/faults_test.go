@@ -34,6 +34,14 @@ func TestFaultsWidth2(t *testing.T) {
 
 func runFaults(t *testing.T, o harness.Options) {
 	t.Helper()
+	if r := runHarness(t, o); r.Aborted*10 < r.Events {
+		t.Errorf("only %d of %d events were aborted", r.Aborted, r.Events)
+	}
+}
+
+// runHarness runs the built program, and says what happened to it.
+func runHarness(t *testing.T, o harness.Options) harness.Report {
+	t.Helper()
 	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
 	r := harness.Run(t, o)
 	t.Logf("seed %d: %d events (%d aborted, %d transactions unclear) in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; %d files; probe %.1f s",
@@ -41,9 +49,7 @@ func runFaults(t *testing.T, o harness.Options) {
 	t.Logf("faults: %v", r.Faults)
 	t.Logf("evidence: %+v", r.Evidence)
 	t.Logf("left out by the end of a transaction: %d partitions %q", len(r.LeftOut), r.LeftOut)
-	if r.Aborted*10 < r.Events {
-		t.Errorf("only %d of %d events were aborted", r.Aborted, r.Events)
-	}
+	return r
 }
 
 // faultSeed is SLUICE_FAULTS_SEED, or a new one.

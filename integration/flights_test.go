@@ -2,14 +2,12 @@ package integration_test
 
 import (
 	"archive/zip"
-	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -17,12 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/sluicekit/sluice/integration/stack"
 )
@@ -31,7 +27,7 @@ import (
 // tutorial's own YAML files, into MariaDB and into files. The program is killed on the way. What is there afterwards is
 // compared with the CSV, which is read here in another way than by the command that produces it.
 func TestFlights(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	f := &flightsRun{t: t, bin: t.TempDir(), dir: t.TempDir()}
 	var truth *flightTruth
@@ -58,8 +54,8 @@ func TestFlights(t *testing.T) {
 
 	departed := truth.departed()
 	first := f.start("1")
-	f.until(ctx, first, "the first rows", func() bool { return f.count("SELECT COUNT(*) FROM flights") > 0 })
-	first.end(syscall.SIGKILL)
+	f.until(first, "the first rows", func() bool { return f.count("SELECT COUNT(*) FROM flights") > 0 })
+	first.kill()
 	switch n := f.count("SELECT COUNT(*) FROM flights"); {
 	case n >= departed:
 		t.Fatalf("killed with all %d rows there: too late to show anything", n)
@@ -69,13 +65,11 @@ func TestFlights(t *testing.T) {
 	second := f.start("2")
 	var there [3]int
 	t.Cleanup(func() { t.Logf("flights, carriers and archive at the end: %d", there) })
-	f.until(ctx, second, "all rows", func() bool {
+	f.until(second, "all rows", func() bool {
 		there = [3]int{f.count("SELECT COUNT(*) FROM flights"), f.count("SELECT SUM(flights) FROM carriers"), f.archived()}
 		return there[0] >= departed && there[1] >= departed && there[2] >= len(truth.rows)
 	})
-	if err := second.end(syscall.SIGTERM); err != nil {
-		t.Errorf("after SIGTERM: %v", err)
-	}
+	second.stop()
 	f.compareFlights(ctx, truth)
 	f.compareCarriers(ctx, truth)
 	f.compareArchive(truth)
@@ -208,65 +202,18 @@ func (f *flightsRun) command(ctx context.Context, name string, args ...string) s
 	return string(out)
 }
 
-// flightsLife is one life of `sluice run`.
-type flightsLife struct {
-	process *os.Process
-	log     string
-	done    chan struct{}
-	err     error
-}
-
-func (f *flightsRun) start(name string) *flightsLife {
+func (f *flightsRun) start(name string) *life {
 	f.t.Helper()
-	l := &flightsLife{log: filepath.Join(f.dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(l.log)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer log.Close()
 	cmd := exec.Command(filepath.Join(f.bin, "sluice"), "run", "-c", "flights")
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = f.dir, f.env, log, log
-	if err := cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	l.process = cmd.Process
-	go func() {
-		l.err = cmd.Wait()
-		close(l.done)
-	}()
-	f.t.Cleanup(func() {
-		l.end(syscall.SIGKILL)
-		if text, err := os.ReadFile(l.log); err == nil && (f.t.Failed() || testing.Verbose()) {
-			f.t.Logf("sluice run, life %s:\n%s", name, text)
-		}
-	})
-	return l
+	cmd.Dir, cmd.Env = f.dir, f.env
+	return begin(f.t, cmd, filepath.Join(f.dir, name+".log"))
 }
 
-// end sends a signal, unless the life has ended, and waits for its end.
-func (l *flightsLife) end(s syscall.Signal) error {
-	select {
-	case <-l.done:
-	default:
-		l.process.Signal(s) //nolint:errcheck // it may just have ended
-		<-l.done
-	}
-	return l.err
-}
-
-// until asks again and again while the program runs.
-func (f *flightsRun) until(ctx context.Context, l *flightsLife, what string, reached func() bool) {
+// until waits for a life, and says how long.
+func (f *flightsRun) until(l *life, what string, reached func() bool) {
 	f.t.Helper()
 	began := time.Now()
-	for !reached() {
-		select {
-		case <-l.done:
-			f.t.Fatalf("waiting for %s: the program has ended: %v", what, l.err)
-		case <-ctx.Done():
-			f.t.Fatalf("waiting for %s: %v", what, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	l.until(what, reached)
 	f.t.Logf("%s after %.1fs", what, time.Since(began).Seconds())
 }
 
@@ -280,18 +227,8 @@ func (f *flightsRun) count(query string) int {
 }
 
 // archives lists the finished files.
-func (f *flightsRun) archives() (paths []string) {
-	root := filepath.Join(f.dir, "flights-archive", "archive")
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".jsonl.zst") {
-			paths = append(paths, path)
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.t.Fatal(err)
-	}
-	return paths
+func (f *flightsRun) archives() []string {
+	return finished(f.t, filepath.Join(f.dir, "flights-archive", "archive"))
 }
 
 // archived is how many records the names of the files speak of.
@@ -420,7 +357,7 @@ func (f *flightsRun) compareArchive(truth *flightTruth) {
 		bag.want(truth.line(row))
 	}
 	for _, path := range f.archives() {
-		f.readArchive(path, bag.got)
+		eachLine(f.t, path, bag.got)
 	}
 	bag.report(f.t, "archive")
 }
@@ -449,25 +386,4 @@ func (f *flightTruth) line(row []string) string {
 		between = ","
 	}
 	return b.String() + "}}"
-}
-
-func (f *flightsRun) readArchive(path string, each func(line []byte)) {
-	f.t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := zstd.NewReader(file)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer z.Close()
-	lines := bufio.NewScanner(z)
-	for lines.Scan() {
-		each(lines.Bytes())
-	}
-	if err := lines.Err(); err != nil {
-		f.t.Fatalf("%s: %v", path, err)
-	}
 }

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
-
-	"github.com/sluicekit/sluice/core/telemetry"
 )
 
 // execute runs a statement in the test's database.
@@ -17,28 +15,8 @@ func (g *gapRun) execute(statement string) {
 		g.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(gapLimit(g.T), statement); err != nil {
+	if _, err := db.ExecContext(limit(g.T), statement); err != nil {
 		g.Fatal(err)
-	}
-}
-
-// blocked waits until a sink waits for somebody to mend its destination, and
-// looks for words in the reason.
-func (l *gapLife) blocked(sink string, words ...string) {
-	l.Helper()
-	reason := ""
-	l.until(sink+" to be blocked", func() bool {
-		for _, lane := range l.lanes(sink) {
-			if lane.State == telemetry.Blocked {
-				reason = lane.Reason
-			}
-		}
-		return reason != ""
-	})
-	for _, w := range words {
-		if !strings.Contains(reason, w) {
-			l.Errorf("sink %s: the reason is %q, and should say %q", sink, reason, w)
-		}
 	}
 }
 
@@ -46,10 +24,7 @@ func (l *gapLife) blocked(sink string, words ...string) {
 // rows are gone, so nobody makes another without being told to. When the table
 // and the positions are restored, the sink goes on by itself.
 func gapTableDropped(g *gapRun) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	l := g.start("table", "archive")
-	l.has("table", span(0, 100)...)
+	l := g.began(2, "table", "archive")
 	backup := g.dump()
 	g.execute("DROP TABLE numbers")
 	g.produce(100, 150, 2)
@@ -76,10 +51,7 @@ func gapTableDropped(g *gapRun) {
 
 // gapTableAltered takes a column away and gives it back.
 func gapTableAltered(g *gapRun) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	l := g.start("table", "archive")
-	l.has("table", span(0, 100)...)
+	l := g.began(2, "table", "archive")
 	g.execute("ALTER TABLE numbers DROP COLUMN pad")
 	g.produce(100, 150, 2)
 	l.has("archive", span(0, 150)...)
@@ -94,11 +66,7 @@ func gapTableAltered(g *gapRun) {
 // destinations. In the table both move one position, each event once. The
 // archive's is in the group, and the second one has none.
 func gapTwoGroups(g *gapRun) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	a := g.start("table", "archive")
-	a.has("table", span(0, 100)...)
-	a.has("archive", span(0, 100)...)
+	a := g.began(2, "table", "archive")
 	b := g.deploy("b", gapDeployment{group: g.name + "_b", sinks: []string{"table", "archive"}})
 	b.stopped("archive", "lost record")
 	for n := 100; n < 2000; n += 100 {
@@ -119,10 +87,8 @@ func gapTimeZones(g *gapRun) {
 	g.topic(1)
 	g.execute("SET GLOBAL time_zone = '+05:00'")
 	g.produce(0, 10, 1)
-	l := g.deploy("conf", gapDeployment{sinks: []string{"table", "lite", "archive"}, fields: "fields: {n: payload.n, at: time}\n", env: []string{"TZ=America/New_York"}})
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 10)...)
-	}
+	l := g.deploy("conf", gapDeployment{sinks: gapThree, fields: "fields: {n: payload.n, at: time}\n", env: []string{"TZ=America/New_York"}})
+	l.have(gapThree, span(0, 10)...)
 	l.stop()
 	for what, dsn := range map[string]string{"mysql": g.db.DSN(g.name), "sqlite": "file:" + filepath.Join(g.dir, "lite.db")} {
 		db, err := sql.Open(what, dsn)
@@ -131,7 +97,7 @@ func gapTimeZones(g *gapRun) {
 		}
 		defer db.Close()
 		var least, most string
-		if err := db.QueryRowContext(gapLimit(g.T), "SELECT CONCAT(MIN(at), ''), CONCAT(MAX(at), '') FROM numbers").Scan(&least, &most); err != nil {
+		if err := db.QueryRowContext(limit(g.T), "SELECT CONCAT(MIN(at), ''), CONCAT(MAX(at), '') FROM numbers").Scan(&least, &most); err != nil {
 			g.Fatal(err)
 		}
 		if least != most || !strings.HasPrefix(strings.Replace(least, "T", " ", 1), "2026-01-01 00:00:00") {
@@ -139,10 +105,9 @@ func gapTimeZones(g *gapRun) {
 		}
 	}
 	lines := map[string]int{}
-	g.lines("archive", func(line []byte) error {
+	g.lines("archive", func(line []byte) {
 		_, at, _ := strings.Cut(string(line), `"at":`)
 		lines[at]++
-		return nil
 	})
 	if want := map[string]int{`"2026-01-01T00:00:00.000000Z"}`: 10}; !maps.Equal(lines, want) {
 		g.Errorf("archive: %v", lines)

@@ -10,7 +10,7 @@ import (
 // groups runs Kafka's own tool on the test's group.
 func (g *gapRun) groups(args ...string) {
 	g.Helper()
-	out, err := g.kafka.ConsumerGroups(gapLimit(g.T), append(args, "--group", g.name)...)
+	out, err := g.kafka.ConsumerGroups(limit(g.T), append(args, "--group", g.name)...)
 	if err != nil {
 		g.Fatal(err)
 	}
@@ -32,16 +32,11 @@ func gapOffsetsReset(g *gapRun) {
 // was left without a record proves that there was one, so that a new sink is
 // not taken for new as long as nobody has made another.
 func gapRecordLost(g *gapRun, lose func(), words ...string) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	l := g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.began(2, gapThree...)
 	l.stop()
 	lose()
 	g.produce(100, 200, 2)
-	l = g.start("table", "lite", "archive")
+	l = g.start(gapThree...)
 	l.stopped("archive", append(words, "lost record", "] below offset 50", "expired, deleted, or reset")...)
 	for _, sink := range []string{"table", "lite"} {
 		l.has(sink, span(0, 200)...)
@@ -71,9 +66,7 @@ func gapRecordLost(g *gapRun, lose func(), words ...string) {
 	// Nothing was pending, so what the files say is where it goes on.
 	g.settle("--start-at", "archive@files=mark")
 	l = g.start("table", "lite", "archive", "late=archive")
-	for _, sink := range []string{"archive", "late", "table", "lite"} {
-		l.has(sink, span(0, 200)...)
-	}
+	l.have([]string{"archive", "late", "table", "lite"}, span(0, 200)...)
 	l.stop()
 }
 
@@ -82,11 +75,9 @@ func gapRecordLost(g *gapRun, lose func(), words ...string) {
 func gapOnePartitionReset(g *gapRun) {
 	g.topic(4)
 	g.produce(0, 100, 4)
-	d := gapDeployment{stream: "    slots: 2", sinks: []string{"table", "lite", "archive"}}
+	d := gapDeployment{stream: "    slots: 2", sinks: gapThree}
 	l := g.deploy("conf", d)
-	for _, sink := range d.sinks {
-		l.has(sink, span(0, 100)...)
-	}
+	l.have(d.sinks, span(0, 100)...)
 	l.stop()
 	// In the first second of its life a stream does not count yet on a record
 	// for each partition.
@@ -103,9 +94,7 @@ func gapOnePartitionReset(g *gapRun) {
 		l.has(sink, want...)
 	}
 	l.stop()
-	for _, sink := range d.sinks {
-		g.wants(sink, want...)
-	}
+	g.want(d.sinks, want...)
 	for _, sink := range []string{"table@db", "lite@lite"} {
 		g.settle("--start-at", sink+"=mark")
 	}
@@ -116,9 +105,7 @@ func gapOnePartitionReset(g *gapRun) {
 	}
 	g.settle("--start-at", "archive@files="+g.name+"/0:mark,"+g.name+"/1:25")
 	l = g.deploy("conf", d)
-	for _, sink := range d.sinks {
-		l.has(sink, span(0, 200)...)
-	}
+	l.have(d.sinks, span(0, 200)...)
 	l.stop()
 }
 
@@ -127,45 +114,32 @@ func gapOnePartitionReset(g *gapRun) {
 func gapSlotsChanged(g *gapRun) {
 	g.topic(4)
 	g.produce(0, 100, 4)
-	sinks := []string{"table", "lite", "archive"}
-	l := g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: sinks})
-	for _, sink := range sinks {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: gapThree})
+	l.have(gapThree, span(0, 100)...)
 	l.stop()
 	g.produce(100, 200, 4)
 	for _, slots := range []string{"    slots: 1", ""} {
-		l = g.deploy("conf", gapDeployment{stream: slots, sinks: sinks})
-		for _, sink := range sinks {
+		l = g.deploy("conf", gapDeployment{stream: slots, sinks: gapThree})
+		for _, sink := range gapThree {
 			l.stopped(sink, "slots changed", "the records have 2")
 		}
 		l.stop()
-		for _, sink := range sinks {
-			g.wants(sink, span(0, 100)...)
-		}
+		g.want(gapThree, span(0, 100)...)
 	}
-	l = g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: sinks})
-	for _, sink := range sinks {
-		l.has(sink, span(0, 200)...)
-	}
+	l = g.deploy("conf", gapDeployment{stream: "    slots: 2", sinks: gapThree})
+	l.have(gapThree, span(0, 200)...)
 	l.stop()
 	g.produce(200, 300, 4)
 	g.settle("--slots", "1")
-	l = g.deploy("conf", gapDeployment{stream: "    slots: 1", sinks: sinks})
-	for _, sink := range sinks {
-		l.has(sink, span(0, 300)...)
-	}
+	l = g.deploy("conf", gapDeployment{stream: "    slots: 1", sinks: gapThree})
+	l.have(gapThree, span(0, 300)...)
 	l.stop()
 }
 
 // gapSinkRenamed gives a sink another name, and its own back: under each name
 // it has a position.
 func gapSinkRenamed(g *gapRun) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	l := g.start("table", "archive")
-	l.has("table", span(0, 100)...)
-	l.has("archive", span(0, 100)...)
+	l := g.began(2, "table", "archive")
 	l.stop()
 	g.produce(100, 150, 2)
 	l = g.start("table", "other=archive")
@@ -196,22 +170,15 @@ func gapSinkRenamed(g *gapRun) {
 
 // gapSinkRemoved runs without a sink for a while: its position is kept.
 func gapSinkRemoved(g *gapRun) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	l := g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.began(2, gapThree...)
 	l.stop()
 	g.produce(100, 150, 2)
 	l = g.start("table")
 	l.has("table", span(0, 150)...)
 	l.stop()
 	g.wants("archive", span(0, 100)...)
-	l = g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 150)...)
-	}
+	l = g.start(gapThree...)
+	l.have(gapThree, span(0, 150)...)
 	l.stop()
 }
 
@@ -242,9 +209,7 @@ func gapOtherSinks(g *gapRun) {
 func gapOtherTopics(g *gapRun) {
 	g.topic(2)
 	other := g.name + "_b"
-	if err := g.kafka.CreateTopic(gapLimit(g.T), other, 2, nil); err != nil {
-		g.Fatal(err)
-	}
+	topic(g.T, g.kafka, other, 2)
 	g.produce(0, 100, 2)
 	g.produceTo(other, 1000, 1100, 2, 0)
 	a := g.deploy("a", gapDeployment{sinks: []string{"table"}})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 )
 
 // gapEvent is the event of a number.
@@ -22,17 +24,14 @@ func bytesOf(n int) []byte {
 // records of the same key have replaced is no gap, and positions pass it.
 func gapCompacted(g *gapRun) {
 	options := map[string]string{"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "500"}
-	if err := g.kafka.CreateTopic(gapLimit(g.T), g.name, 1, options); err != nil {
+	if err := g.kafka.CreateTopic(limit(g.T), g.name, 1, options); err != nil {
 		g.Fatal(err)
 	}
 	put := func(from, to int) {
 		g.Helper()
-		cl := g.kafkaClient(kgo.DefaultProduceTopic(g.name))
+		cl := kafkaClient(g.T, g.kafka, kgo.DefaultProduceTopic(g.name))
 		for n := from; n < to; n++ {
-			r := &kgo.Record{Key: fmt.Append(nil, n%10), Value: gapEvent(n, 0)}
-			if err := cl.ProduceSync(gapLimit(g.T), r).FirstErr(); err != nil {
-				g.Fatal(err)
-			}
+			send(g.T, cl, &kgo.Record{Key: fmt.Append(nil, n%10), Value: gapEvent(n, 0)})
 		}
 	}
 	put(0, 100)
@@ -43,7 +42,7 @@ func gapCompacted(g *gapRun) {
 	table, archive := g.numbers("table"), g.numbers("archive") // the cleaner may have been there already
 	put(100, 400)
 	var left []int
-	for end := time.Now().Add(90 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(apptest.Patience); ; time.Sleep(300 * time.Millisecond) {
 		put(400, 401) // so that the segment before is not the active one
 		if left = g.read(); len(left) < 100 {
 			break
@@ -63,29 +62,18 @@ func gapCompacted(g *gapRun) {
 	g.Logf("of 401 records and more %d were left", len(left))
 }
 
-// kafkaClient is a client of Kafka that ends with the test.
-func (g *gapRun) kafkaClient(opts ...kgo.Opt) *kgo.Client {
-	g.Helper()
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(g.kafka.Addr()))...)
-	if err != nil {
-		g.Fatal(err)
-	}
-	g.Cleanup(cl.Close)
-	return cl
-}
-
 // read reads partition 0 with another client than ours, and answers the
 // numbers, ascending.
 func (g *gapRun) read() (all []int) {
 	g.Helper()
-	_, next, err := g.kafka.LogRange(gapLimit(g.T), g.name, 0)
+	_, next, err := g.kafka.LogRange(limit(g.T), g.name, 0)
 	if err != nil {
 		g.Fatal(err)
 	}
-	cl := g.kafkaClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.name: {0: kgo.NewOffset().AtStart()}}))
+	cl := kafkaClient(g.T, g.kafka, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.name: {0: kgo.NewOffset().AtStart()}}))
 	defer cl.Close()
 	for last := int64(-1); last < next-1; {
-		fetches := cl.PollFetches(gapLimit(g.T))
+		fetches := cl.PollFetches(limit(g.T))
 		if err := fetches.Err(); err != nil {
 			g.Fatal(err)
 		}
@@ -104,27 +92,21 @@ func (g *gapRun) read() (all []int) {
 // gapHangingTransaction leaves a transaction open: nothing behind it is read,
 // also by nobody else, until it has ended; then what was aborted is not there.
 func gapHangingTransaction(g *gapRun) {
-	g.topic(1)
-	g.produce(0, 100, 1)
-	l := g.start("table", "archive")
-	l.has("table", span(0, 100)...)
-	cl := g.kafkaClient(kgo.TransactionalID(g.name), kgo.DefaultProduceTopic(g.name))
+	l := g.began(1, "table", "archive")
+	cl := kafkaClient(g.T, g.kafka, kgo.TransactionalID(g.name), kgo.DefaultProduceTopic(g.name))
 	if err := cl.BeginTransaction(); err != nil {
 		g.Fatal(err)
 	}
 	for n := 100; n < 110; n++ {
-		if err := cl.ProduceSync(gapLimit(g.T), &kgo.Record{Value: gapEvent(n, 0)}).FirstErr(); err != nil {
-			g.Fatal(err)
-		}
+		send(g.T, cl, &kgo.Record{Value: gapEvent(n, 0)})
 	}
 	g.produce(110, 150, 1)
 	time.Sleep(3 * time.Second)
 	g.wants("table", span(0, 100)...)
 	l.running("table", "archive")
-	if err := cl.EndTransaction(gapLimit(g.T), kgo.TryAbort); err != nil {
+	if err := cl.EndTransaction(limit(g.T), kgo.TryAbort); err != nil {
 		g.Fatal(err)
 	}
-	l.has("table", append(span(0, 100), span(110, 150)...)...)
-	l.has("archive", append(span(0, 100), span(110, 150)...)...)
+	l.have([]string{"table", "archive"}, append(span(0, 100), span(110, 150)...)...)
 	l.stop()
 }

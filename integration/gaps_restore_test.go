@@ -17,7 +17,7 @@ func (g *gapRun) client(program string, in []byte, args ...string) []byte {
 		g.Fatal(err)
 	}
 	args = append([]string{"--no-defaults", "--host", host, "--port", port, "--user", g.db.User()}, append(args, g.name)...)
-	cmd := exec.CommandContext(gapLimit(g.T), program, args...)
+	cmd := exec.CommandContext(limit(g.T), program, args...)
 	var complaint bytes.Buffer
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &complaint
 	out, err := cmd.Output()
@@ -68,29 +68,19 @@ func gapSQLiteRestored(g *gapRun) {
 }
 
 func gapRestored(g *gapRun, sink string, save, restore func()) {
-	g.topic(2)
-	g.produce(0, 100, 2)
-	all := []string{"table", "lite", "archive"}
-	l := g.start(all...)
-	for _, sink := range all {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.began(2, gapThree...)
 	l.stop()
 	save()
-	l = g.start(all...)
+	l = g.start(gapThree...)
 	g.produce(100, 200, 2)
-	for _, sink := range all {
-		l.has(sink, span(0, 200)...)
-	}
+	l.have(gapThree, span(0, 200)...)
 	l.stop()
 	restore()
 	g.wants(sink, span(0, 100)...)
 	g.produce(200, 250, 2)
-	l = g.start(all...)
-	for _, sink := range all {
-		l.has(sink, span(0, 250)...)
-	}
-	l.running(all...)
+	l = g.start(gapThree...)
+	l.have(gapThree, span(0, 250)...)
+	l.running(gapThree...)
 	said := 0
 	for _, line := range l.lines("behind the ledger") {
 		name, _ := line["sink"].(string)

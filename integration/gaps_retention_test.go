@@ -3,15 +3,16 @@ package integration_test
 import (
 	"fmt"
 	"strings"
-
 	"time"
+
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 )
 
 // logStart waits until the log of partition 0 begins at an offset.
 func (g *gapRun) logStart(want int64) {
 	g.Helper()
-	for end := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		first, _, err := g.kafka.LogRange(gapLimit(g.T), g.name, 0)
+	for end := time.Now().Add(apptest.Patience); ; time.Sleep(50 * time.Millisecond) {
+		first, _, err := g.kafka.LogRange(limit(g.T), g.name, 0)
 		if err == nil && first == want {
 			return
 		}
@@ -23,14 +24,14 @@ func (g *gapRun) logStart(want int64) {
 
 func (g *gapRun) configure(key, value string) {
 	g.Helper()
-	if err := g.kafka.ConfigureTopic(gapLimit(g.T), g.name, map[string]string{key: value}); err != nil {
+	if err := g.kafka.ConfigureTopic(limit(g.T), g.name, map[string]string{key: value}); err != nil {
 		g.Fatal(err)
 	}
 }
 
 func (g *gapRun) deleteBefore(offset int64) {
 	g.Helper()
-	if err := g.kafka.DeleteRecords(gapLimit(g.T), g.name, 0, offset); err != nil {
+	if err := g.kafka.DeleteRecords(limit(g.T), g.name, 0, offset); err != nil {
 		g.Fatal(err)
 	}
 }
@@ -38,12 +39,7 @@ func (g *gapRun) deleteBefore(offset int64) {
 // gapRetentionDown lets Kafka's own retention delete what two of three sinks
 // have not seen.
 func gapRetentionDown(g *gapRun) {
-	g.topic(1)
-	g.produce(0, 100, 1)
-	l := g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.began(1, gapThree...)
 	l.stop()
 	g.produce(100, 300, 1)
 	l = g.start("lite")
@@ -112,7 +108,7 @@ func (l *gapLife) skipped(sink, batch string, offsets int) {
 func gapRetentionRunning(g *gapRun) {
 	g.topic(8) // so that the memory for newest records is divided by eight
 	g.produce(0, 100, 1)
-	l := g.start("table", "lite", "archive")
+	l := g.start(gapThree...)
 	l.has("table", span(0, 100)...)
 	g.proxy.Refuse()
 	g.proxy.Sever()
@@ -131,7 +127,7 @@ func gapRetentionRunning(g *gapRun) {
 	l.stop()
 	g.wants("table", span(0, 100)...)
 	g.settle("--start-at", "table@db="+g.name+"/0:earliest")
-	l = g.start("table", "lite", "archive")
+	l = g.start(gapThree...)
 	l.has("table", append(span(0, 100), span(2000, 3100)...)...)
 	l.stop()
 }
@@ -139,10 +135,7 @@ func gapRetentionRunning(g *gapRun) {
 // gapBackupOlderThanLog restores a database whose position Kafka does not have
 // any more.
 func gapBackupOlderThanLog(g *gapRun) {
-	g.topic(1)
-	g.produce(0, 100, 1)
-	l := g.start("table", "archive")
-	l.has("table", span(0, 100)...)
+	l := g.began(1, "table", "archive")
 	backup := g.dump()
 	g.produce(100, 200, 1)
 	l.has("table", span(0, 200)...)

@@ -1,28 +1,22 @@
 package integration_test
 
 import (
-	"bufio"
 	"cmp"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 	_ "modernc.org/sqlite"
 
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/core/telemetry"
 	"github.com/sluicekit/sluice/integration/stack"
 )
@@ -64,10 +58,13 @@ var gapSinks = map[string]string{
 	"archive": "batch: {age: 100ms}\nfiles: {dir: \"%s\"}\n",
 }
 
+// gapThree is one sink of each kind.
+var gapThree = []string{"table", "lite", "archive"}
+
 func newGapRun(t *testing.T, s *gapServers) *gapRun {
 	t.Helper()
 	g := &gapRun{T: t, gapServers: s, name: gapName(t), dir: t.TempDir(), proxy: stack.ProxyTo(t, s.db.Addr(), stack.Raw)}
-	if err := s.db.CreateDatabase(gapLimit(t), g.name); err != nil {
+	if err := s.db.CreateDatabase(limit(t), g.name); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -76,15 +73,13 @@ func newGapRun(t *testing.T, s *gapServers) *gapRun {
 // topic creates the topic.
 func (g *gapRun) topic(partitions int) {
 	g.Helper()
-	if err := g.kafka.CreateTopic(gapLimit(g.T), g.name, partitions, nil); err != nil {
-		g.Fatal(err)
-	}
+	topic(g.T, g.kafka, g.name, partitions)
 }
 
 // again deletes the topic and creates it with one partition.
 func (g *gapRun) again() {
 	g.Helper()
-	if err := g.kafka.DeleteTopic(gapLimit(g.T), g.name); err != nil {
+	if err := g.kafka.DeleteTopic(limit(g.T), g.name); err != nil {
 		g.Fatal(err)
 	}
 	g.topic(1)
@@ -100,18 +95,13 @@ func (g *gapRun) produce(from, to, partitions int) {
 // produceTo makes every event so much larger.
 func (g *gapRun) produceTo(topic string, from, to, partitions, pad int) {
 	g.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(g.kafka.Addr()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		g.Fatal(err)
-	}
+	cl := kafkaClient(g.T, g.kafka)
 	defer cl.Close()
 	var records []*kgo.Record
 	for n := from; n < to; n++ {
 		records = append(records, &kgo.Record{Topic: topic, Partition: int32(n % partitions), Value: gapEvent(n, pad)})
 	}
-	if err := cl.ProduceSync(gapLimit(g.T), records...).FirstErr(); err != nil {
-		g.Fatal(err)
-	}
+	send(g.T, cl, records...)
 }
 
 // gapDeployment is a folder of YAML files.
@@ -169,35 +159,20 @@ func (g *gapRun) deploy(folder string, d gapDeployment) *gapLife {
 	g.Helper()
 	dir := g.write(folder, d)
 	g.lives++
-	l := &gapLife{gapRun: g, log: filepath.Join(g.dir, fmt.Sprintf("%s-%d.log", folder, g.lives)), done: make(chan struct{})}
-	log, err := os.Create(l.log)
-	if err != nil {
-		g.Fatal(err)
-	}
-	defer log.Close()
 	cmd := exec.Command(g.binary, "run", "-c", dir, "--log-format", "json", "--metrics", "127.0.0.1:0")
-	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), d.env...)
-	if err := cmd.Start(); err != nil {
-		g.Fatal(err)
-	}
-	l.process = cmd.Process
-	go func() {
-		l.err = cmd.Wait()
-		close(l.done)
-	}()
-	g.Cleanup(func() {
-		l.process.Kill() //nolint:errcheck // it may have ended
-		<-l.done
-		if text, err := os.ReadFile(l.log); err == nil && g.Failed() {
-			g.Logf("%s:\n%s", filepath.Base(l.log), text)
-		}
-	})
-	l.until("the metrics", func() bool {
-		for _, line := range l.lines("serving metrics") {
-			l.address, _ = line["address"].(string)
-		}
-		return l.address != ""
-	})
+	cmd.Env = append(os.Environ(), d.env...)
+	l := &gapLife{gapRun: g, life: begin(g.T, cmd, filepath.Join(g.dir, fmt.Sprintf("%s-%d.log", folder, g.lives)))}
+	l.until("the metrics", func() bool { return l.get("/status") != nil })
+	return l
+}
+
+// began runs sinks on a new topic, and waits until they have its 100 events.
+func (g *gapRun) began(partitions int, sinks ...string) *gapLife {
+	g.Helper()
+	g.topic(partitions)
+	g.produce(0, 100, partitions)
+	l := g.start(sinks...)
+	l.have(sinks, span(0, 100)...)
 	return l
 }
 
@@ -213,7 +188,7 @@ func (g *gapRun) settle(args ...string) {
 
 func (g *gapRun) trySettle(args ...string) (string, error) {
 	g.Helper()
-	cmd := exec.CommandContext(gapLimit(g.T), g.binary, append([]string{"settle", "-c", filepath.Join(g.dir, "conf")}, args...)...)
+	cmd := exec.CommandContext(limit(g.T), g.binary, append([]string{"settle", "-c", filepath.Join(g.dir, "conf")}, args...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -245,7 +220,7 @@ func (g *gapRun) query(driver, dsn string) (all []int) {
 		g.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(gapLimit(g.T), "SELECT n FROM numbers ORDER BY n")
+	rows, err := db.QueryContext(limit(g.T), "SELECT n FROM numbers ORDER BY n")
 	if err != nil {
 		if strings.Contains(err.Error(), "doesn't exist") || strings.Contains(err.Error(), "no such table") {
 			return nil
@@ -269,55 +244,23 @@ func (g *gapRun) query(driver, dsn string) (all []int) {
 // archived reads the numbers in the files of one sink.
 func (g *gapRun) archived(sink string) (all []int) {
 	g.Helper()
-	g.lines(sink, func(line []byte) error {
+	g.lines(sink, func(line []byte) {
 		var row struct{ N int }
-		err := json.Unmarshal(line, &row)
+		if err := json.Unmarshal(line, &row); err != nil {
+			g.Fatal(err)
+		}
 		all = append(all, row.N)
-		return err
 	})
 	slices.Sort(all)
 	return all
 }
 
 // lines reads the files of one sink.
-func (g *gapRun) lines(sink string, each func(line []byte) error) {
+func (g *gapRun) lines(sink string, each func(line []byte)) {
 	g.Helper()
-	z, err := zstd.NewReader(nil)
-	if err != nil {
-		g.Fatal(err)
+	for _, path := range finished(g.T, filepath.Join(g.dir, "archive", sink)) {
+		eachLine(g.T, path, each)
 	}
-	defer z.Close()
-	err = filepath.WalkDir(filepath.Join(g.dir, "archive", sink), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := z.Reset(file); err != nil {
-			return err
-		}
-		lines := bufio.NewScanner(z)
-		for lines.Scan() {
-			if err := each(lines.Bytes()); err != nil {
-				return err
-			}
-		}
-		return lines.Err()
-	})
-	if err != nil && !os.IsNotExist(err) {
-		g.Fatal(err)
-	}
-}
-
-// span is the numbers [from, to).
-func span(from, to int) (all []int) {
-	for n := from; n < to; n++ {
-		all = append(all, n)
-	}
-	return all
 }
 
 // wants compares what a sink has.
@@ -328,67 +271,24 @@ func (g *gapRun) wants(sink string, want ...int) {
 	}
 }
 
-func difference(got, want []int) string {
-	count := map[int]int{}
-	for _, n := range want {
-		count[n]++
+// want compares what each of several sinks has.
+func (g *gapRun) want(sinks []string, want ...int) {
+	g.Helper()
+	for _, sink := range sinks {
+		g.wants(sink, want...)
 	}
-	for _, n := range got {
-		count[n]--
-	}
-	maps.DeleteFunc(count, func(_, c int) bool { return c == 0 })
-	var missing, more []int
-	for n, c := range count {
-		if c > 0 {
-			missing = append(missing, n)
-		} else {
-			more = append(more, n)
-		}
-	}
-	slices.Sort(missing)
-	slices.Sort(more)
-	return fmt.Sprintf("%d rows, want %d; missing %v, too many %v", len(got), len(want), short(missing), short(more))
-}
-
-func short(list []int) string {
-	if len(list) > 6 {
-		return fmt.Sprintf("%v…%d (%d)", list[:5], list[len(list)-1], len(list))
-	}
-	return fmt.Sprint(list)
 }
 
 // gapLife is one life of `sluice run`.
 type gapLife struct {
 	*gapRun
-	log     string
-	address string
-	process *os.Process
-	done    chan struct{}
-	err     error
-}
-
-// stop ends the life as an operator does.
-func (l *gapLife) stop() {
-	l.Helper()
-	l.process.Signal(syscall.SIGTERM) //nolint:errcheck // seen below
-	select {
-	case <-l.done:
-	case <-time.After(20 * time.Second):
-		l.Fatal("the program does not stop")
-	}
-	if l.err != nil {
-		l.Errorf("after SIGTERM: %v", l.err)
-	}
+	*life
 }
 
 // lines are the log's lines with a message.
 func (l *gapLife) lines(msg string) (all []map[string]any) {
 	l.Helper()
-	text, err := os.ReadFile(l.log)
-	if err != nil {
-		l.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(l.said()) {
 		var fields map[string]any
 		if json.Unmarshal([]byte(line), &fields) == nil && strings.Contains(fmt.Sprint(fields["msg"]), msg) {
 			all = append(all, fields)
@@ -397,27 +297,11 @@ func (l *gapLife) lines(msg string) (all []map[string]any) {
 	return all
 }
 
-// until waits, as long as the program runs.
-func (l *gapLife) until(what string, reached func() bool) {
-	l.Helper()
-	end := time.Now().Add(90 * time.Second)
-	for !reached() {
-		select {
-		case <-l.done:
-			l.Fatalf("waiting for %s: the program has ended: %v", what, l.err)
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			l.Fatalf("waiting for %s for too long", what)
-		}
-	}
-}
-
 // has waits until a sink has these numbers, and no others.
 func (l *gapLife) has(sink string, want ...int) {
 	l.Helper()
 	var got []int
-	end := time.Now().Add(90 * time.Second)
+	end := time.Now().Add(apptest.Patience)
 	for {
 		if got = l.numbers(sink); slices.Equal(got, want) {
 			return
@@ -433,22 +317,23 @@ func (l *gapLife) has(sink string, want ...int) {
 	}
 }
 
+// have waits until each of several sinks has these numbers, and no others.
+func (l *gapLife) have(sinks []string, want ...int) {
+	l.Helper()
+	for _, sink := range sinks {
+		l.has(sink, want...)
+	}
+}
+
 // lanes is what the program says of a sink.
 func (l *gapLife) lanes(sink string) (all []telemetry.LaneSnapshot) {
 	l.Helper()
-	ctx, cancel := context.WithTimeout(l.Context(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.address+"/status", nil)
-	if err != nil {
-		l.Fatal(err)
+	body := l.get("/status")
+	if body == nil {
+		return nil
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil // it is just starting or ending
-	}
-	defer resp.Body.Close()
 	var s telemetry.Snapshot
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+	if err := json.Unmarshal(body, &s); err != nil {
 		l.Fatal(err)
 	}
 	for _, lane := range s.Lanes {
@@ -459,26 +344,57 @@ func (l *gapLife) lanes(sink string) (all []telemetry.LaneSnapshot) {
 	return all
 }
 
-// stopped waits until a sink has stopped in some slot, and looks for words in
+// inState waits until a sink is in a state in some slot, and looks for words in
 // the reason. It answers the reason.
-func (l *gapLife) stopped(sink string, words ...string) string {
+func (l *gapLife) inState(sink string, want telemetry.State, words ...string) string {
 	l.Helper()
 	reason := ""
-	l.until("a stop of "+sink, func() bool {
+	l.until(sink+" to be "+want.String(), func() bool {
 		for _, lane := range l.lanes(sink) {
-			if lane.State == telemetry.Stopped {
+			if lane.State == want {
 				reason = lane.Reason
 			}
 		}
 		return reason != ""
 	})
 	l.Logf("%s: %s", sink, reason)
-	for _, w := range append(words, "sluice settle") { // the way out
+	for _, w := range words {
 		if !strings.Contains(reason, w) {
 			l.Errorf("sink %s: the reason is %q, and should say %q", sink, reason, w)
 		}
 	}
 	return reason
+}
+
+// stopped waits until a sink has stopped: the reason names the way out.
+func (l *gapLife) stopped(sink string, words ...string) {
+	l.Helper()
+	l.inState(sink, telemetry.Stopped, append(words, "sluice settle")...)
+}
+
+// blocked waits until a sink waits for somebody to mend its destination.
+func (l *gapLife) blocked(sink string, words ...string) {
+	l.Helper()
+	l.inState(sink, telemetry.Blocked, words...)
+}
+
+// reason waits until a sink is not well and says so in these words, and answers
+// all of them.
+func (l *gapLife) reason(sink string, words ...string) (reason string) {
+	l.Helper()
+	l.until(fmt.Sprintf("%s to say %q", sink, words), func() bool {
+		for _, lane := range l.lanes(sink) {
+			if reason = lane.Reason; lane.State != telemetry.Running && containsAll(reason, words) {
+				return true
+			}
+		}
+		return false
+	})
+	return reason
+}
+
+func containsAll(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
 // running fails if a sink has stopped, or waits for somebody.

@@ -1,11 +1,8 @@
 package integration_test
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -35,44 +32,18 @@ func gapSchema(n, more string) string {
 		{"name":"payload","type":{"type":"record","name":"Payload","fields":[{"name":"n","type":"` + n + `"},{"name":"pad","type":"string"}` + more + `]}}]}`
 }
 
-// register registers a schema and answers its id.
-func (g *gapRun) register(r *stack.RegistryServer, subject, schema string) int {
-	g.Helper()
-	body, err := json.Marshal(map[string]string{"schema": schema})
-	if err != nil {
-		g.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(gapLimit(g.T), http.MethodPost, r.URL()+"/subjects/"+subject+"/versions", bytes.NewReader(body))
-	if err != nil {
-		g.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		g.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var got struct{ ID int }
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.ID == 0 {
-		g.Fatalf("register: status %d: %v", resp.StatusCode, err)
-	}
-	return got.ID
-}
-
 // avro produces the numbers [from, to) under a schema; more is what follows
 // their two fields.
 func (g *gapRun) avro(id, from, to int, number func(n int) []byte, more ...byte) {
 	g.Helper()
-	cl := g.kafkaClient(kgo.DefaultProduceTopic(g.name))
+	cl := kafkaClient(g.T, g.kafka, kgo.DefaultProduceTopic(g.name))
 	text := func(b []byte, s string) []byte { return append(binary.AppendVarint(b, int64(len(s))), s...) }
 	for n := from; n < to; n++ {
 		v := binary.BigEndian.AppendUint32([]byte{0}, uint32(id))
 		v = binary.AppendVarint(text(v, fmt.Sprint("e", n)), 1767225600000)
 		v = text(text(v, "click"), "s")
 		v = append(text(append(v, number(n)...), "pad"), more...)
-		if err := cl.ProduceSync(gapLimit(g.T), &kgo.Record{Value: v}).FirstErr(); err != nil {
-			g.Fatal(err)
-		}
+		send(g.T, cl, &kgo.Record{Value: v})
 	}
 }
 
@@ -81,7 +52,7 @@ func gapLong(n int) []byte { return binary.AppendVarint(nil, int64(n)) }
 // letters counts the dead letters.
 func (g *gapRun) letters() int64 {
 	g.Helper()
-	_, next, err := g.kafka.LogRange(gapLimit(g.T), g.name+"_dead", 0)
+	_, next, err := g.kafka.LogRange(limit(g.T), g.name+"_dead", 0)
 	if err != nil {
 		g.Fatal(err)
 	}
@@ -95,19 +66,16 @@ func (g *gapRun) letters() int64 {
 // registered, and of one whose number is none.
 func gapRegistryDown(g *gapRun) {
 	g.topic(1)
-	if err := g.kafka.CreateTopic(gapLimit(g.T), g.name+"_dead", 1, nil); err != nil {
-		g.Fatal(err)
-	}
+	topic(g.T, g.kafka, g.name+"_dead", 1)
 	r := stack.Registry(g.T)
 	gate := stack.ProxyTo(g.T, r.Addr(), stack.Raw)
-	first := g.register(r, g.name+"-value", gapSchema("long", ""))
-	second := g.register(r, g.name+"-value", gapSchema("long", `,{"name":"more","type":["null","string"],"default":null}`))
-	third := g.register(r, "another", gapSchema("string", ""))
+	first := register(g.T, r, g.name+"-value", gapSchema("long", ""))
+	second := register(g.T, r, g.name+"-value", gapSchema("long", `,{"name":"more","type":["null","string"],"default":null}`))
+	third := register(g.T, r, "another", gapSchema("string", ""))
 	g.avro(first, 0, 50, gapLong)
 	d := gapDeployment{sinks: []string{"table", "archive"}, text: fmt.Sprintf(gapAvroStreams, g.kafka.Addr(), g.name, gate.Addr(), g.db.Addr())}
 	l := g.deploy("conf", d)
-	l.has("table", span(0, 50)...)
-	l.has("archive", span(0, 50)...)
+	l.have(d.sinks, span(0, 50)...)
 
 	away := func() { gate.Refuse(); gate.Sever() }
 	back := func() {
@@ -124,8 +92,7 @@ func gapRegistryDown(g *gapRun) {
 	g.wants("table", span(0, 60)...)
 	g.wants("archive", span(0, 60)...)
 	back()
-	l.has("table", span(0, 80)...)
-	l.has("archive", span(0, 80)...)
+	l.have(d.sinks, span(0, 80)...)
 	l.stop()
 
 	away()
@@ -133,8 +100,7 @@ func gapRegistryDown(g *gapRun) {
 	l = g.deploy("conf", d)
 	l.until("a word on the registry", func() bool { return len(l.lines("waiting for the schema registry")) > 0 })
 	back()
-	l.has("table", span(0, 90)...)
-	l.has("archive", span(0, 90)...)
+	l.have(d.sinks, span(0, 90)...)
 	if n := g.letters(); n != 0 {
 		g.Errorf("%d events became dead letters while the registry was away", n)
 	}
@@ -142,8 +108,7 @@ func gapRegistryDown(g *gapRun) {
 	g.avro(99999, 90, 93, gapLong)
 	g.avro(third, 93, 95, func(int) []byte { return append(binary.AppendVarint(nil, 3), "one"...) })
 	g.avro(first, 95, 100, gapLong)
-	l.has("table", slices.Concat(span(0, 90), span(95, 100))...)
-	l.has("archive", slices.Concat(span(0, 90), span(95, 100))...)
+	l.have(d.sinks, slices.Concat(span(0, 90), span(95, 100))...)
 	l.until("a letter for each sink and event", func() bool { return g.letters() == 10 })
 	l.stop()
 	for _, letter := range g.headers() {
@@ -156,9 +121,9 @@ func gapRegistryDown(g *gapRun) {
 // headers reads the dead letters' headers.
 func (g *gapRun) headers() (all []map[string]string) {
 	g.Helper()
-	cl := g.kafkaClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.name + "_dead": {0: kgo.NewOffset().AtStart()}}))
+	cl := kafkaClient(g.T, g.kafka, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{g.name + "_dead": {0: kgo.NewOffset().AtStart()}}))
 	for next := g.letters(); int64(len(all)) < next; {
-		fetches := cl.PollFetches(gapLimit(g.T))
+		fetches := cl.PollFetches(limit(g.T))
 		if err := fetches.Err(); err != nil {
 			g.Fatal(err)
 		}

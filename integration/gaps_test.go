@@ -1,11 +1,8 @@
 package integration_test
 
 import (
-	"context"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicekit/sluice/integration/harness"
 	"github.com/sluicekit/sluice/integration/stack"
@@ -18,10 +15,6 @@ type gapServers struct {
 	binary string
 }
 
-// gapsAtOnce is how many of the tests run at the same time: they wait more than
-// they compute.
-const gapsAtOnce = 5
-
 // TestGaps shows, with the built program on a real Kafka and MariaDB, what
 // happens when records that a sink has not seen are gone, when positions do not
 // mean any more what they did, and when the record of them is lost: it is found,
@@ -29,11 +22,9 @@ const gapsAtOnce = 5
 // written twice by that, sinks that it does not concern go on, and what the
 // message advises works.
 func TestGaps(t *testing.T) {
+	t.Parallel()
 	s := &gapServers{kafka: stack.Kafka(t), db: stack.MariaDB(t), binary: harness.Build(t)}
-	tests := []struct {
-		name string
-		run  func(*gapRun)
-	}{
+	sideBySide(t, []part[*gapRun]{
 		{"registry down", gapRegistryDown}, // the longest first
 		{"retention while down", gapRetentionDown},
 		{"retention while running", gapRetentionRunning},
@@ -61,29 +52,10 @@ func TestGaps(t *testing.T) {
 		{"time zones", gapTimeZones},
 		{"compacted topic", gapCompacted},
 		{"hanging transaction", gapHangingTransaction},
-	}
-	// Not t.Parallel: its limit is the number of processors, and counts for the
-	// whole package.
-	places := make(chan struct{}, gapsAtOnce)
-	var all sync.WaitGroup
-	for _, test := range tests {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			t.Run(test.name, func(t *testing.T) { test.run(newGapRun(t, s)) })
-		})
-	}
-	all.Wait()
+	}, func(t *testing.T) *gapRun { return newGapRun(t, s) })
 	// These take the broker away, so they are alone.
 	t.Run("log truncated while down", func(t *testing.T) { gapTruncatedDown(newGapRun(t, s)) })
 	t.Run("log truncated while running", func(t *testing.T) { gapTruncatedRunning(newGapRun(t, s)) })
-}
-
-// gapLimit bounds one call to a server.
-func gapLimit(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // gapName makes a test's name one for topics and databases.

@@ -14,13 +14,7 @@ func gapRecreatedRunningAbove(g *gapRun) { gapRecreated(g, true, 1200) }
 // gapRecreated deletes the topic when sinks are at offset 100, and fills
 // another one of its name with the numbers [1000, to).
 func gapRecreated(g *gapRun, running bool, to int) {
-	g.topic(1)
-	g.produce(0, 100, 1)
-	old := []string{"table", "lite", "archive"}
-	l := g.start(old...)
-	for _, sink := range old {
-		l.has(sink, span(0, 100)...)
-	}
+	l := g.began(1, gapThree...)
 	if !running {
 		l.stop()
 	}
@@ -30,17 +24,15 @@ func gapRecreated(g *gapRun, running bool, to int) {
 		l = g.start("table", "lite", "archive", "late=archive")
 		l.has("late", span(1000, to)...) // it has nothing of the old topic
 	}
-	for _, sink := range old {
+	for _, sink := range gapThree {
 		l.stopped(sink, "other incarnation", g.name)
 	}
 	l.stop()
-	for _, sink := range old {
-		g.wants(sink, span(0, 100)...)
-	}
+	g.want(gapThree, span(0, 100)...)
 	// Two of them go on in the new topic, and the other stays where it is.
 	reset := map[string]string{"table": "on_topic_reset: new_incarnation\n", "archive": "on_topic_reset: new_incarnation\n"}
 	for range 2 {
-		l = g.deploy("conf", gapDeployment{sinks: old, more: reset})
+		l = g.deploy("conf", gapDeployment{sinks: gapThree, more: reset})
 		l.has("table", append(span(0, 100), span(1000, to)...)...)
 		l.has("archive", append(span(0, 100), span(1000, to)...)...)
 		l.stopped("lite", "other incarnation")
@@ -52,7 +44,7 @@ func gapRecreated(g *gapRun, running bool, to int) {
 		g.wants("lite", span(0, 100)...)
 	}
 	g.settle("--start-at", "lite@lite=earliest")
-	l = g.start(old...)
+	l = g.start(gapThree...)
 	l.has("lite", append(span(0, 100), span(1000, to)...)...)
 	l.stop()
 }
@@ -65,7 +57,7 @@ func gapGrownRunning(g *gapRun) { gapGrown(g, true) }
 func gapGrown(g *gapRun, running bool) {
 	g.topic(2)
 	g.produce(0, 100, 2)
-	d := gapDeployment{sinks: []string{"table", "lite", "archive"}, more: map[string]string{"archive": "start: latest\n"}}
+	d := gapDeployment{sinks: gapThree, more: map[string]string{"archive": "start: latest\n"}}
 	l := g.deploy("conf", d)
 	l.settled("archive", 50, 50)
 	g.produce(100, 150, 2)
@@ -74,7 +66,7 @@ func gapGrown(g *gapRun, running bool) {
 	if !running {
 		l.stop()
 	}
-	if err := g.kafka.AddPartitions(gapLimit(g.T), g.name, 4); err != nil {
+	if err := g.kafka.AddPartitions(limit(g.T), g.name, 4); err != nil {
 		g.Fatal(err)
 	}
 	g.produce(152, 252, 4) // 152 goes to partition 0, like 0 and 100
@@ -84,7 +76,7 @@ func gapGrown(g *gapRun, running bool) {
 	l.has("table", append(span(0, 150), span(152, 252)...)...)
 	l.has("lite", append(span(0, 150), span(152, 252)...)...)
 	l.has("archive", append(span(100, 150), span(152, 252)...)...)
-	l.running("table", "lite", "archive")
+	l.running(gapThree...)
 	l.stop()
 }
 
@@ -119,7 +111,7 @@ func (g *gapRun) broker(while func()) {
 		g.Fatal(err)
 	}
 	while()
-	if err := g.kafka.Start(gapLimit(g.T)); err != nil {
+	if err := g.kafka.Start(limit(g.T)); err != nil {
 		g.Fatal(err)
 	}
 }
@@ -146,31 +138,25 @@ func gapBeforeTruncation(g *gapRun) (l *gapLife, saved string) {
 	g.produce(0, 100, 1)
 	g.broker(func() { saved = g.save() })
 	g.produce(100, 200, 1)
-	l = g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, span(0, 200)...)
-	}
+	l = g.start(gapThree...)
+	l.have(gapThree, span(0, 200)...)
 	return l, saved
 }
 
 func gapAfterTruncation(g *gapRun, l *gapLife) {
-	for _, sink := range []string{"table", "lite", "archive"} {
+	for _, sink := range gapThree {
 		l.stopped(sink, "truncated", g.name+"[0] ends at 100, below the sink's position 200")
 	}
 	l.stop()
-	for _, sink := range []string{"table", "lite", "archive"} {
-		g.wants(sink, span(0, 200)...)
-	}
+	g.want(gapThree, span(0, 200)...)
 	// What is lost is lost: they go on behind what is there now.
 	g.produce(1000, 1010, 1)
-	g.write("conf", gapDeployment{sinks: []string{"table", "lite", "archive"}})
+	g.write("conf", gapDeployment{sinks: gapThree})
 	for _, sink := range []string{"table@db", "lite@lite", "archive@files"} {
 		g.settle("--start-at", sink+"="+g.name+"/0:100", "--insist") // nobody can know that its [100,110) is not what it was
 	}
-	l = g.start("table", "lite", "archive")
-	for _, sink := range []string{"table", "lite", "archive"} {
-		l.has(sink, append(span(0, 200), span(1000, 1010)...)...)
-	}
+	l = g.start(gapThree...)
+	l.have(gapThree, append(span(0, 200), span(1000, 1010)...)...)
 	l.stop()
 }
 

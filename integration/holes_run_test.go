@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicekit/sluice/core/telemetry"
 	"github.com/sluicekit/sluice/integration/stack"
 )
 
@@ -45,7 +44,7 @@ func newHoleRun(t *testing.T, name string, s *gapServers, house *stack.ClickHous
 	t.Helper()
 	h := &holeRun{house: house, gapRun: &gapRun{T: t, gapServers: s, name: name, dir: t.TempDir(), proxy: stack.ProxyTo(t, house.Addr(), stack.Raw)}}
 	for _, database := range []string{h.name, h.name + "_annex"} {
-		if err := house.CreateDatabase(gapLimit(t), database); err != nil {
+		if err := house.CreateDatabase(limit(t), database); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,16 +63,39 @@ func (h *holeRun) conf(stream, address, group string, sinks map[string]string) g
 	return d
 }
 
-// run runs one sink, house, which writes to the table numbers.
+// one is a deployment of one sink, house, with these lines, which writes to the
+// table numbers.
+func (h *holeRun) one(lines string) gapDeployment {
+	return h.conf("", h.proxy.Addr(), h.name, map[string]string{"house": lines + holeTable})
+}
+
+// withLetters is the same with dead letters, in a topic.
+func (h *holeRun) withLetters(lines string) gapDeployment {
+	dead := "    dead_letters: {topic: " + h.name + "_dead}\n    defaults: {on_bad_record: dead_letter}"
+	return h.conf(dead, h.proxy.Addr(), h.name, map[string]string{"house": lines + holeTable})
+}
+
+// run runs one sink.
 func (h *holeRun) run(lines string) *gapLife {
 	h.Helper()
-	return h.deploy("conf", h.conf("", h.proxy.Addr(), h.name, map[string]string{"house": lines}))
+	return h.deploy("conf", h.one(lines))
+}
+
+// began runs a deployment on a new topic, and waits until its sink has ten events.
+func (h *holeRun) began(d gapDeployment) *gapLife {
+	h.Helper()
+	h.topic(1)
+	h.produce(0, 10, 1)
+	l := h.deploy("conf", d)
+	l.has("house", span(0, 10)...)
+	l.settled("house", 10)
+	return l
 }
 
 // sql runs a statement, in which $ stands for the database.
 func (h *holeRun) sql(statement string) string {
 	h.Helper()
-	text, err := h.house.Query(gapLimit(h.T), strings.ReplaceAll(statement, "$", h.name))
+	text, err := h.house.Query(limit(h.T), strings.ReplaceAll(statement, "$", h.name))
 	if err != nil {
 		h.Fatalf("%s: %v", statement, err)
 	}
@@ -83,7 +105,7 @@ func (h *holeRun) sql(statement string) string {
 // column reads numbers; of a table that is not there, none.
 func (h *holeRun) column(query string) (all []int) {
 	h.Helper()
-	text, err := h.house.Query(gapLimit(h.T), strings.ReplaceAll(query, "$", h.name))
+	text, err := h.house.Query(limit(h.T), strings.ReplaceAll(query, "$", h.name))
 	if err != nil {
 		if strings.Contains(err.Error(), "UNKNOWN_TABLE") {
 			return nil
@@ -133,10 +155,11 @@ func (h *holeRun) repeated() {
 // is first tried. Else a repeat asks it for its rows, and sends none of them.
 func (h *holeRun) age() { time.Sleep(2500 * time.Millisecond) }
 
-// onBlock does something with the next block of rows that the program sends, and
-// lets no connection to the server come about after it. The answer is closed
-// when that has happened.
-func (h *holeRun) onBlock(action stack.Action) <-chan struct{} {
+// onBlock produces the numbers [from, to), does something with the block of rows
+// that the program then sends, and lets no connection to the server come about
+// after it.
+func (h *holeRun) onBlock(action stack.Action, from, to int) {
+	h.Helper()
 	var once sync.Once
 	done := make(chan struct{})
 	h.proxy.OnRequest(func(_ int, b []byte) stack.Action {
@@ -152,7 +175,12 @@ func (h *holeRun) onBlock(action stack.Action) <-chan struct{} {
 		})
 		return a
 	})
-	return done
+	h.produce(from, to, 1)
+	select {
+	case <-done:
+	case <-limit(h.T).Done():
+		h.Fatal("no block was sent")
+	}
 }
 
 // heal ends onBlock.
@@ -162,32 +190,4 @@ func (h *holeRun) heal() {
 	if err := h.proxy.Accept(); err != nil {
 		h.Fatal(err)
 	}
-}
-
-// kill ends the life at once.
-func (l *gapLife) kill() {
-	l.process.Kill() //nolint:errcheck // seen by who waits
-	<-l.done
-}
-
-// reason waits until a sink is not well, and answers why.
-func (l *gapLife) reason(sink string, words ...string) string {
-	l.Helper()
-	reason := ""
-	l.until(fmt.Sprintf("%s to say %q", sink, words), func() bool {
-		for _, lane := range l.lanes(sink) {
-			if lane.State == telemetry.Running {
-				continue
-			}
-			reason = lane.Reason
-			for _, w := range words {
-				if !strings.Contains(reason, w) {
-					return false
-				}
-			}
-			return true
-		}
-		return false
-	})
-	return reason
 }

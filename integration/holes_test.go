@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,12 +16,10 @@ import (
 // ClickHouse are known to lose, double or delay rows, and shows with the built
 // program, a real Kafka and a real ClickHouse what happens here.
 func TestClickHouseHoles(t *testing.T) {
+	t.Parallel()
 	s := &gapServers{kafka: stack.Kafka(t), binary: harness.Build(t)}
 	house := stack.ClickHouseWith(t, stack.ClickHouseOptions{Logs: true})
-	tests := []struct {
-		name string
-		run  func(*holeRun)
-	}{
+	sideBySide(t, []part[*holeRun]{
 		{"hole two, no fence", holeNoFence}, // the longest first
 		{"hole one, deduplication is not checked", holeUnchecked},
 		{"hole three, a repeat with another token", holeOtherToken},
@@ -33,17 +30,7 @@ func TestClickHouseHoles(t *testing.T) {
 		{"hole eight, dead letters that fail are dropped", holeLostLetters},
 		{"hole nine, a tail waits for ever", holeTail},
 		{"hole ten, an insert per partition", holePerPartition},
-	}
-	places := make(chan struct{}, gapsAtOnce)
-	var all sync.WaitGroup
-	for _, test := range tests {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			t.Run(test.name, func(t *testing.T) { test.run(newHoleRun(t, gapName(t), s, house)) })
-		})
-	}
-	all.Wait()
+	}, func(t *testing.T) *holeRun { return newHoleRun(t, gapName(t), s, house) })
 }
 
 // holeUnchecked: a window of 0 is told before a row is written, with the
@@ -53,7 +40,7 @@ func holeUnchecked(h *holeRun) {
 	h.topic(1)
 	h.sql("CREATE TABLE $.numbers (" + holeColumns + ") ENGINE = MergeTree ORDER BY n")
 	h.produce(0, 10, 1)
-	l := h.run(holeBatch + holeTable)
+	l := h.run(holeBatch)
 	reason := l.reason("house", "its non_replicated_deduplication_window is 0", "mend it with: ")
 	h.wants("house")
 	_, fix, _ := strings.Cut(reason, "mend it with: ")
@@ -63,16 +50,14 @@ func holeUnchecked(h *holeRun) {
 	l.settled("house", 10)
 
 	h.sql("ALTER TABLE $.numbers MODIFY SETTING non_replicated_deduplication_window = 100")
-	done := h.onBlock(stack.CutAnswer)
-	h.produce(10, 20, 1)
-	<-done
+	h.onBlock(stack.CutAnswer, 10, 20)
 	l.has("house", span(0, 20)...) // the block was cut off from its answer only
 	l.kill()
 	h.heal()
 	for i := range 101 {
 		h.sql(fmt.Sprintf("INSERT INTO $.numbers (n) SETTINGS async_insert = 0 VALUES (%d)", i))
 	}
-	l = h.run(holeBatch + holeTable)
+	l = h.run(holeBatch)
 	h.produce(20, 30, 1)
 	l.has("house", span(0, 30)...)
 	if len(l.lines("batch completed from what the table has")) == 0 {
@@ -86,15 +71,9 @@ func holeUnchecked(h *holeRun) {
 // over, repeats the batch and goes on. The block comes late, and changes nothing;
 // neither does the old owner when it wakes up.
 func holeNoFence(h *holeRun) {
-	h.topic(1)
-	h.produce(0, 10, 1)
-	a := h.run(holeBatch + holeTable)
-	a.has("house", span(0, 10)...)
-	a.settled("house", 10)
+	a := h.began(h.one(holeBatch))
 	h.age()
-	done := h.onBlock(stack.HoldRequest)
-	h.produce(10, 20, 1)
-	<-done
+	h.onBlock(stack.HoldRequest, 10, 20)
 	a.process.Signal(syscall.SIGSTOP) //nolint:errcheck // seen below
 	b := h.deploy("b", h.conf("", h.house.Addr(), h.name, map[string]string{"house": holeBatch + holeTable}))
 	b.has("house", span(0, 20)...)
@@ -122,20 +101,14 @@ func holeNoFence(h *holeRun) {
 // holeOtherToken: a batch whose answer is lost is repeated with its bounds and
 // its token, also if more has come since, and batches are made in another way.
 func holeOtherToken(h *holeRun) {
-	h.topic(1)
-	h.produce(0, 10, 1)
-	l := h.run(holeBatch + holeTable)
-	l.has("house", span(0, 10)...)
-	l.settled("house", 10)
+	l := h.began(h.one(holeBatch))
 	h.age()
-	done := h.onBlock(stack.CutAnswer)
-	h.produce(10, 20, 1)
-	<-done
+	h.onBlock(stack.CutAnswer, 10, 20)
 	l.has("house", span(0, 20)...)
 	l.kill()
 	h.heal()
 	h.produce(20, 50, 1)
-	l = h.run("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n" + holeTable)
+	l = h.run("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n")
 	l.has("house", span(0, 50)...)
 	l.settled("house", 50)
 	l.stop()
@@ -147,31 +120,23 @@ func holeOtherToken(h *holeRun) {
 // group's offset beyond it. Nothing goes on before somebody has decided, and what
 // the message advises leaves nothing out.
 func holePendingSkipped(h *holeRun) {
-	h.topic(1)
-	h.produce(0, 10, 1)
-	l := h.run(holeBatch + holeTable)
-	l.has("house", span(0, 10)...)
-	l.settled("house", 10)
-	done := h.onBlock(stack.CutRequest)
-	h.produce(10, 20, 1)
-	<-done
+	l := h.began(h.one(holeBatch))
+	h.onBlock(stack.CutRequest, 10, 20)
 	l.kill()
 	h.heal()
-	l = h.run(holeBatch + holeTable) // the pending batch comes first
+	l = h.run(holeBatch) // the pending batch comes first
 	l.has("house", span(0, 20)...)
-	done = h.onBlock(stack.CutRequest)
-	h.produce(20, 30, 1)
-	<-done
+	h.onBlock(stack.CutRequest, 20, 30)
 	l.stop()
 	h.heal()
 	h.groups("--reset-offsets", "--to-latest", "--execute", "--topic", h.name)
 	h.produce(30, 40, 1)
-	l = h.run(holeBatch + holeTable)
+	l = h.run(holeBatch)
 	l.stopped("house", "lost record", "below offset 20")
 	l.stop()
 	h.wants("house", span(0, 20)...)
 	h.settle("--start-at", "house@house=mark")
-	l = h.run(holeBatch + holeTable)
+	l = h.run(holeBatch)
 	l.has("house", span(0, 40)...)
 	l.stop()
 }
@@ -179,27 +144,15 @@ func holePendingSkipped(h *holeRun) {
 // holeDeadPending: a batch that never arrived is repeated, and not given up as a
 // double, where what is read next begins elsewhere.
 func holeDeadPending(h *holeRun) {
-	h.topic(1)
-	dead := "    dead_letters: {topic: " + h.name + "_dead}\n    defaults: {on_bad_record: dead_letter}"
-	if err := h.kafka.CreateTopic(gapLimit(h.T), h.name+"_dead", 1, nil); err != nil {
-		h.Fatal(err)
-	}
-	run := func(batch string) *gapLife {
-		return h.deploy("conf", h.conf(dead, h.proxy.Addr(), h.name, map[string]string{"house": batch + holeTable}))
-	}
-	h.produce(0, 10, 1)
-	l := run(holeBatch)
-	l.has("house", span(0, 10)...)
-	l.settled("house", 10)
+	topic(h.T, h.kafka, h.name+"_dead", 1)
+	l := h.began(h.withLetters(holeBatch))
 	h.age()
-	done := h.onBlock(stack.CutRequest)
-	h.produce(10, 20, 1)
-	<-done
+	h.onBlock(stack.CutRequest, 10, 20)
 	l.kill()
 	h.heal()
 	h.wants("house", span(0, 10)...)
 	h.produce(20, 50, 1)
-	l = run("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n")
+	l = h.deploy("conf", h.withLetters("batch: {age: 100ms, rows: 7}\ntimeout: 2s\n"))
 	l.has("house", span(0, 50)...)
 	l.settled("house", 50)
 	l.stop()
@@ -215,16 +168,16 @@ func holeRecreated(h *holeRun) {
 	const batch = "batch: {age: 60s, rows: 20}\n" // both times offsets 0 to 20
 	h.topic(1)
 	h.produce(0, 20, 1)
-	l := h.run(batch + holeTable)
+	l := h.run(batch)
 	l.has("house", span(0, 20)...)
 	l.stop()
 	h.again()
 	h.produce(100, 120, 1)
-	l = h.run(batch + holeTable)
+	l = h.run(batch)
 	l.stopped("house", "other incarnation")
 	l.stop()
 	h.wants("house", span(0, 20)...)
-	l = h.run(batch + holeTable + "on_topic_reset: new_incarnation\n")
+	l = h.run(batch + "on_topic_reset: new_incarnation\n")
 	l.has("house", append(span(0, 20), span(100, 120)...)...)
 	l.stop()
 }
@@ -261,20 +214,10 @@ func holeSharedState(h *holeRun) {
 // holeLostLetters: the table refuses a row, and the topic of dead letters is
 // gone. The sink does not go on before the letter is safe.
 func holeLostLetters(h *holeRun) {
-	h.topic(1)
 	h.sql("CREATE TABLE $.numbers (" + holeColumns + ", CONSTRAINT small CHECK n < 1000) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
-	create := func() {
-		if err := h.kafka.CreateTopic(gapLimit(h.T), h.name+"_dead", 1, nil); err != nil {
-			h.Fatal(err)
-		}
-	}
-	create()
-	h.produce(0, 10, 1)
-	dead := "    dead_letters: {topic: " + h.name + "_dead}\n    defaults: {on_bad_record: dead_letter}"
-	l := h.deploy("conf", h.conf(dead, h.proxy.Addr(), h.name, map[string]string{"house": "batch: {age: 200ms}\n" + holeTable}))
-	l.has("house", span(0, 10)...)
-	l.settled("house", 10)
-	if err := h.kafka.DeleteTopic(gapLimit(h.T), h.name+"_dead"); err != nil {
+	topic(h.T, h.kafka, h.name+"_dead", 1)
+	l := h.began(h.withLetters("batch: {age: 200ms}\n"))
+	if err := h.kafka.DeleteTopic(limit(h.T), h.name+"_dead"); err != nil {
 		h.Fatal(err)
 	}
 	h.produce(1000, 1001, 1)
@@ -288,7 +231,7 @@ func holeLostLetters(h *holeRun) {
 			}
 		}
 	}
-	create()
+	topic(h.T, h.kafka, h.name+"_dead", 1)
 	l.has("house", span(0, 20)...)
 	l.settled("house", 21)
 	l.stop()
@@ -304,12 +247,12 @@ func holeLostLetters(h *holeRun) {
 // of the batch's age, though nothing follows.
 func holeTail(h *holeRun) {
 	h.topic(4)
-	l := h.run("batch: {age: 1s, rows: 100000}\n" + holeTable)
+	l := h.run("batch: {age: 1s, rows: 100000}\n")
 	for n := range 3 {
 		h.produce(n, n+1, 4)
 		began := time.Now()
 		l.has("house", span(0, n+1)...)
-		if took := time.Since(began); took > 8*time.Second && n > 0 {
+		if took := time.Since(began); took > time.Minute && n > 0 { // it would wait for ever
 			h.Errorf("event %d was in the table %s after it was in the topic", n, took)
 		}
 	}

@@ -2,44 +2,34 @@ package integration_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/integration/stack"
-	"github.com/sluicekit/sluice/sinks"
 )
 
 // TestDamagedLog changes a byte of a batch on the broker's disk, which a broker
 // that runs does not look at. sluice run carries everything before it, stops
 // there and says so, and goes on from there when the byte is as it was.
 func TestDamagedLog(t *testing.T) {
+	t.Parallel()
 	k := stack.Kafka(t)
-	sourceTopic(t, k, "damaged", 1)
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.Addr()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	topic(t, k, "damaged", 1)
+	client := kafkaClient(t, k, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	for batch := range 3 {
 		var records []*kgo.Record
 		for i := range 50 {
 			records = append(records, &kgo.Record{Topic: "damaged", Value: fmt.Appendf(nil, `{"id":"e%03d","type":"t","mark":"batch %d"}`, batch*50+i, batch)})
 		}
-		if err := client.ProduceSync(sourceLimit(t, time.Minute), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		send(t, client, records...)
 	}
 	segment := filepath.Join(filepath.Dir(k.LogFile()), "data", "damaged-0", "00000000000000000000.log")
 	flip := flipper(t, segment, []byte("batch 1"))
@@ -110,67 +100,26 @@ func flipper(t *testing.T, path string, text []byte) func() {
 	}
 }
 
-// messages is what a program says, while it runs.
-type messages struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (m *messages) Write(p []byte) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.text.Write(p)
-}
-
-func (m *messages) String() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.text.String()
-}
-
 // runUntil runs sluice with the configuration in a folder until done.
 func runUntil(t *testing.T, dir string, done func(logs string) bool) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var said messages
-	var all sync.WaitGroup
-	all.Go(func() {
-		app.Run(ctx, []string{"run", "-c", filepath.Join(dir, "a.yaml"), "--log", "debug"}, strings.NewReader(""), &said, &said, sinks.All())
-	})
-	for !done(said.String()) && ctx.Err() == nil {
-		time.Sleep(50 * time.Millisecond)
-	}
-	if ctx.Err() != nil {
-		t.Errorf("waited in vain:\n%s", said.String())
-	}
-	cancel()
-	all.Wait()
-	return said.String()
+	p := apptest.Start(t, "-c", filepath.Join(dir, "a.yaml"), "--log", "debug")
+	p.Wait("what is to come", func() bool { return done(p.Said.String()) })
+	p.End()
+	return p.Said.String()
 }
 
 // archivedIDs are the ids in the files of a folder, sorted.
 func archivedIDs(t *testing.T, dir string) (ids []string) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".jsonl") {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for line := range bytes.Lines(data) {
+	for _, path := range finished(t, dir) {
+		eachLine(t, path, func(line []byte) {
 			var row struct{ ID string }
 			if err := json.Unmarshal(line, &row); err != nil {
-				return err
+				t.Fatalf("%s: %v", path, err)
 			}
 			ids = append(ids, row.ID)
-		}
-		return nil
-	})
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
+		})
 	}
 	slices.Sort(ids)
 	return ids

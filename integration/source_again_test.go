@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/core/source"
 	"github.com/sluicekit/sluice/integration/stack"
 )
@@ -21,7 +22,7 @@ func sourceRandom(n int) []byte {
 // sourceTry repeats what may fail for a moment after a topic was made or a broker started.
 func sourceTry(t *testing.T, f func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(apptest.Patience); ; time.Sleep(100 * time.Millisecond) {
 		err := f()
 		if err == nil {
 			return
@@ -34,30 +35,30 @@ func sourceTry(t *testing.T, f func() error) {
 
 // A topic that was deleted and made again is never read under the id of the old one, however it is filled.
 func sourceRecreated(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "recreated", 1)
+	topic(t, k, "recreated", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	put := func() {
 		t.Helper()
 		sourceTry(t, func() error {
-			return c.Produce(sourceLimit(t, 20*time.Second), "recreated", 0, []source.ProduceRecord{{Value: []byte("a")}, {Value: []byte("b")}})
+			return c.Produce(limit(t), "recreated", 0, []source.ProduceRecord{{Value: []byte("a")}, {Value: []byte("b")}})
 		})
 	}
 	put()
-	d, err := c.Describe(sourceLimit(t, 20*time.Second), "recreated")
+	d, err := c.Describe(limit(t), "recreated")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := source.FetchRequest{Topic: "recreated", TopicID: d.Topics["recreated"].ID, Offset: 1, MaxBytes: 1000}
-	if got, err := c.Fetch(sourceLimit(t, 20*time.Second), f, nil); err != nil || len(got.Batches) == 0 {
+	if got, err := c.Fetch(limit(t), f, nil); err != nil || len(got.Batches) == 0 {
 		t.Fatal(len(got.Batches), err)
 	}
-	if err := k.DeleteTopic(sourceLimit(t, time.Minute), "recreated"); err != nil {
+	if err := k.DeleteTopic(limit(t), "recreated"); err != nil {
 		t.Fatal(err)
 	}
-	sourceTopic(t, k, "recreated", 1)
+	topic(t, k, "recreated", 1)
 	put()
 	sourceTry(t, func() error {
-		got, err := c.Fetch(sourceLimit(t, 20*time.Second), f, nil)
+		got, err := c.Fetch(limit(t), f, nil)
 		if err == nil {
 			t.Fatalf("got %d bytes of another topic", len(got.Batches))
 		}
@@ -70,11 +71,11 @@ func sourceRecreated(t *testing.T, k *stack.KafkaServer) {
 
 // A record that is much larger than the limit is written compressed, where it has been compressed before it was read too.
 func sourceCompressed(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "compressed", 1)
+	topic(t, k, "compressed", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	v := bytes.Repeat([]byte(`{"id":"0123456789"}`), 300_000)
 	sourceTry(t, func() error {
-		return c.Produce(sourceLimit(t, 20*time.Second), "compressed", 0, []source.ProduceRecord{{Key: []byte("k"), Value: v}})
+		return c.Produce(limit(t), "compressed", 0, []source.ProduceRecord{{Key: []byte("k"), Value: v}})
 	})
 	if got, _ := sourceRead(t, c, "compressed", 1000); len(got) != 1 || got[0] != string(v) {
 		t.Fatal(len(got))
@@ -83,12 +84,12 @@ func sourceCompressed(t *testing.T, k *stack.KafkaServer) {
 
 // A partition whose leader was elected several times, and none of what it held was lost: no epoch that was read looks cut off.
 func sourceEpochs(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "epochs", 1)
-	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 5 * time.Second})
+	topic(t, k, "epochs", 1)
+	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 30 * time.Second})
 	put := func(v string) {
 		t.Helper()
 		sourceTry(t, func() error {
-			return c.Produce(sourceLimit(t, 5*time.Second), "epochs", 0, []source.ProduceRecord{{Value: []byte(v)}})
+			return c.Produce(limit(t), "epochs", 0, []source.ProduceRecord{{Value: []byte(v)}})
 		})
 	}
 	put("first")
@@ -96,7 +97,7 @@ func sourceEpochs(t *testing.T, k *stack.KafkaServer) {
 		if err := k.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Start(sourceLimit(t, time.Minute)); err != nil {
+		if err := k.Start(limit(t)); err != nil {
 			t.Fatal(err)
 		}
 		put(v)
@@ -107,7 +108,7 @@ func sourceEpochs(t *testing.T, k *stack.KafkaServer) {
 	for f.Offset < 3 {
 		var got source.Fetched
 		sourceTry(t, func() (err error) {
-			got, err = c.Fetch(sourceLimit(t, 5*time.Second), f, nil)
+			got, err = c.Fetch(limit(t), f, nil)
 			if ke := (*source.KafkaError)(nil); err != nil && !(errors.As(err, &ke) && ke.Retriable()) {
 				t.Fatalf("behind epoch %d, offset %d: %v", f.LastEpoch, f.Offset, err)
 			}
@@ -123,7 +124,7 @@ func sourceEpochs(t *testing.T, k *stack.KafkaServer) {
 		t.Fatal("the leader was never elected anew: ", epochs)
 	}
 	f.MaxWait = 100 * time.Millisecond
-	if _, err := c.Fetch(sourceLimit(t, 5*time.Second), f, nil); err != nil { // at the end
+	if _, err := c.Fetch(limit(t), f, nil); err != nil { // at the end
 		t.Fatal(err)
 	}
 }

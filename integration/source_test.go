@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	"github.com/sluicekit/sluice/core/source"
 	"github.com/sluicekit/sluice/integration/stack"
 )
@@ -44,19 +45,6 @@ func sourceOpen(t *testing.T, o source.Options) *source.Cluster {
 	return c
 }
 
-func sourceLimit(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func sourceTopic(t *testing.T, k *stack.KafkaServer, name string, partitions int) {
-	t.Helper()
-	if err := k.CreateTopic(sourceLimit(t, time.Minute), name, partitions, nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func sourceMember(t *testing.T, c *source.Cluster, topic, instance string) *source.Member {
 	m := source.NewMember(c, source.MemberOptions{
 		Group: "group-" + topic, InstanceID: instance, Session: 6 * time.Second, Rebalance: 10 * time.Second, Heartbeat: 200 * time.Millisecond,
@@ -66,13 +54,13 @@ func sourceMember(t *testing.T, c *source.Cluster, topic, instance string) *sour
 			return []source.Layout{{Topic: topic, Partitions: int32(len(d.Topics[topic].Partitions)), Width: 1}}, err
 		},
 	})
-	t.Cleanup(func() { m.Remove(sourceLimit(t, 5*time.Second)) })
+	t.Cleanup(func() { m.Remove(limit(t)) })
 	return m
 }
 
 func sourceJoin(t *testing.T, m *source.Member) *source.Generation {
 	t.Helper()
-	g, err := m.Join(sourceLimit(t, time.Minute))
+	g, err := m.Join(limit(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +75,7 @@ func sourceRead(t *testing.T, c *source.Cluster, topic string, maxBytes int32) (
 		buf []byte
 	)
 	for {
-		f, err := c.Fetch(sourceLimit(t, 30*time.Second), source.FetchRequest{Topic: topic, Offset: next, MaxBytes: maxBytes, MaxWait: 100 * time.Millisecond}, buf)
+		f, err := c.Fetch(limit(t), source.FetchRequest{Topic: topic, Offset: next, MaxBytes: maxBytes, MaxWait: 100 * time.Millisecond}, buf)
 		buf = f.Buf
 		var ke *source.KafkaError
 		if errors.As(err, &ke) && ke.Retriable() {
@@ -113,7 +101,7 @@ func sourceRead(t *testing.T, c *source.Cluster, topic string, maxBytes int32) (
 }
 
 func sourceSecurity(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "secured", 1)
+	topic(t, k, "secured", 1)
 	pem, err := os.ReadFile(k.CAFile())
 	if err != nil {
 		t.Fatal(err)
@@ -123,10 +111,10 @@ func sourceSecurity(t *testing.T, k *stack.KafkaServer) {
 	trusting := &tls.Config{RootCAs: pool}
 	try := func(o source.Options) error {
 		c := sourceOpen(t, o)
-		if err := c.Produce(sourceLimit(t, 20*time.Second), "secured", 0, []source.ProduceRecord{{Value: []byte("v")}}); err != nil {
+		if err := c.Produce(limit(t), "secured", 0, []source.ProduceRecord{{Value: []byte("v")}}); err != nil {
 			return err
 		}
-		_, err := c.Fetch(sourceLimit(t, 20*time.Second), source.FetchRequest{Topic: "secured", MaxBytes: 1000}, nil)
+		_, err := c.Fetch(limit(t), source.FetchRequest{Topic: "secured", MaxBytes: 1000}, nil)
 		return err
 	}
 	good := []source.SASL{
@@ -155,9 +143,9 @@ func sourceSecurity(t *testing.T, k *stack.KafkaServer) {
 
 // Two producers interleave, some transactions abort, and answers are so small that transactions reach over many of them.
 func sourceTransactions(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "txn", 1)
+	topic(t, k, "txn", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
-	ctx := sourceLimit(t, time.Minute)
+	ctx := limit(t)
 	var producers []*kgo.Client
 	for i := range 2 {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr()), kgo.TransactionalID(fmt.Sprint("source", i)), kgo.DefaultProduceTopic("txn"), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
@@ -197,7 +185,7 @@ func sourceTransactions(t *testing.T, k *stack.KafkaServer) {
 		}
 	}
 	for _, maxBytes := range []int32{1, 500, 3000, 1 << 20} {
-		deadline := time.Now().Add(20 * time.Second) // the last markers come after the answer to the end of the transaction
+		deadline := time.Now().Add(apptest.Patience) // the last markers come after the answer to the end of the transaction
 		for {
 			got, next := sourceRead(t, c, "txn", maxBytes)
 			end, err := c.Offsets(ctx, "txn", 0, source.Latest)
@@ -212,11 +200,11 @@ func sourceTransactions(t *testing.T, k *stack.KafkaServer) {
 }
 
 func sourceMetadata(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "meta", 3)
+	topic(t, k, "meta", 3)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	m := sourceMember(t, c, "meta", "")
 	g := sourceJoin(t, m)
-	before, err := c.FetchOffsets(sourceLimit(t, 10*time.Second), "group-meta", map[string][]int32{"meta": {0, 1, 2}})
+	before, err := c.FetchOffsets(limit(t), "group-meta", map[string][]int32{"meta": {0, 1, 2}})
 	if err != nil || before[1].Offset != -1 {
 		t.Fatal(before, err)
 	}
@@ -224,7 +212,7 @@ func sourceMetadata(t *testing.T, k *stack.KafkaServer) {
 		{Topic: "meta", Partition: 1, Offset: 4, LeaderEpoch: -1, Metadata: strings.Repeat("x", 4097)},
 		{Topic: "meta", Partition: 2, Offset: -1, LeaderEpoch: -1, Metadata: "no offset yet"}}
 	var refused *source.RefusedError
-	if err := g.Commit(sourceLimit(t, 10*time.Second), commits); !errors.As(err, &refused) {
+	if err := g.Commit(limit(t), commits); !errors.As(err, &refused) {
 		t.Fatal(err)
 	}
 	for _, p := range refused.Partitions {
@@ -232,18 +220,18 @@ func sourceMetadata(t *testing.T, k *stack.KafkaServer) {
 			t.Fatal(refused.Partitions)
 		}
 	}
-	after, err := c.FetchOffsets(sourceLimit(t, 10*time.Second), "group-meta", map[string][]int32{"meta": {0, 1, 2}})
+	after, err := c.FetchOffsets(limit(t), "group-meta", map[string][]int32{"meta": {0, 1, 2}})
 	if err != nil || after[0].Offset != 3 || len(after[0].Metadata) != 4096 || after[1].Offset != -1 || after[2].Metadata != "no offset yet" {
 		t.Fatal(err)
 	}
-	if none, err := c.FetchOffsets(sourceLimit(t, 10*time.Second), "no-such-group", map[string][]int32{"meta": {0}}); err != nil || none[0].Offset != -1 {
+	if none, err := c.FetchOffsets(limit(t), "no-such-group", map[string][]int32{"meta": {0}}); err != nil || none[0].Offset != -1 {
 		t.Fatal(none, err)
 	}
 }
 
 // A static member that comes back with nothing but its name gets what it had, and the others notice nothing.
 func sourceStatic(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "static", 4)
+	topic(t, k, "static", 4)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	a, b := sourceMember(t, c, "static", "pod-0"), sourceMember(t, c, "static", "pod-1")
 	ga, gb := sourceBoth(t, a, b)
@@ -258,7 +246,7 @@ func sourceStatic(t *testing.T, k *stack.KafkaServer) {
 		}
 		select {
 		case <-old.Ended():
-		case <-time.After(5 * time.Second):
+		case <-time.After(apptest.Patience):
 			t.Fatal(name, "was not fenced")
 		}
 		var ke *source.KafkaError
@@ -270,8 +258,8 @@ func sourceStatic(t *testing.T, k *stack.KafkaServer) {
 
 // A static member whose topics have changed is not left with what it had.
 func sourceNewTopic(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "first", 2)
-	sourceTopic(t, k, "second", 3)
+	topic(t, k, "first", 2)
+	topic(t, k, "second", 3)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	member := func(topics ...string) *source.Member {
 		return source.NewMember(c, source.MemberOptions{Group: "new-topic", InstanceID: "pod-0", Topics: topics,
@@ -286,23 +274,23 @@ func sourceNewTopic(t *testing.T, k *stack.KafkaServer) {
 	if g := sourceJoin(t, before); len(g.Slots()) != 2 {
 		t.Fatal(g.Slots())
 	}
-	if err := before.Leave(sourceLimit(t, 5*time.Second)); err != nil {
+	if err := before.Leave(limit(t)); err != nil {
 		t.Fatal(err)
 	}
 	after := member("first", "second")
 	if g := sourceJoin(t, after); len(g.Slots()) != 4 {
 		t.Fatal(g.Slots())
 	}
-	if err := after.Remove(sourceLimit(t, 5*time.Second)); err != nil {
+	if err := after.Remove(limit(t)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // The broker is asked whether it still has what was read, by the epoch; a newer one than its own it cannot have.
 func sourceTruncated(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "truncated", 1)
+	topic(t, k, "truncated", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
-	ctx := sourceLimit(t, 20*time.Second)
+	ctx := limit(t)
 	if err := c.Produce(ctx, "truncated", 0, []source.ProduceRecord{{Value: []byte("a")}, {Value: []byte("b")}}); err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +314,7 @@ func sourceBoth(t *testing.T, a, b *source.Member) (*source.Generation, *source.
 	first := sourceJoin(t, a)
 	joined := make(chan *source.Generation, 1)
 	go func() {
-		g, err := b.Join(sourceLimit(t, time.Minute))
+		g, err := b.Join(limit(t))
 		if err != nil {
 			t.Error(err)
 		}
@@ -334,7 +322,7 @@ func sourceBoth(t *testing.T, a, b *source.Member) (*source.Generation, *source.
 	}()
 	<-first.Rebalance()
 	for range 3 { // while it drains it is alive, and its commits count
-		if err := first.Heartbeat(sourceLimit(t, 5*time.Second)); err != nil {
+		if err := first.Heartbeat(limit(t)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -348,14 +336,14 @@ func sourceBoth(t *testing.T, a, b *source.Member) (*source.Generation, *source.
 
 // 27 is alive, 25 is the end.
 func sourceCodes(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "codes", 2)
+	topic(t, k, "codes", 2)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	a, b := sourceMember(t, c, "codes", ""), sourceMember(t, c, "codes", "")
 	ga, gb := sourceBoth(t, a, b)
-	if err := b.Leave(sourceLimit(t, 10*time.Second)); err != nil {
+	if err := b.Leave(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := gb.Heartbeat(sourceLimit(t, 5*time.Second)); err == nil {
+	if err := gb.Heartbeat(limit(t)); err == nil {
 		t.Fatal("a heartbeat after leaving")
 	}
 	<-ga.Rebalance()
@@ -365,13 +353,11 @@ func sourceCodes(t *testing.T, k *stack.KafkaServer) {
 	default:
 	}
 	// It misses the rebalance timeout and is removed, though it sends heartbeats all the time.
-	gone, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
 	bAgain := make(chan error, 1)
-	go func() { _, err := b.Join(sourceLimit(t, time.Minute)); bAgain <- err }()
+	go func() { _, err := b.Join(limit(t)); bAgain <- err }()
 	select {
 	case <-ga.Ended():
-	case <-gone.Done():
+	case <-limit(t).Done():
 		t.Fatal("still a member")
 	}
 	var ke *source.KafkaError
@@ -384,21 +370,21 @@ func sourceCodes(t *testing.T, k *stack.KafkaServer) {
 }
 
 func sourceLarge(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "large", 1)
+	topic(t, k, "large", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}})
 	v := bytes.Repeat([]byte("0123456789"), 90_000)
 	var rs []source.ProduceRecord
 	for range 5 {
 		rs = append(rs, source.ProduceRecord{Key: []byte("k"), Value: v})
 	}
-	if err := c.Produce(sourceLimit(t, 20*time.Second), "large", -1, rs); err != nil {
+	if err := c.Produce(limit(t), "large", -1, rs); err != nil {
 		t.Fatal(err)
 	}
 	if got, next := sourceRead(t, c, "large", 1000); len(got) != 5 || next != 5 || got[4] != string(v) {
 		t.Fatal(len(got), next)
 	}
 	var ke *source.KafkaError
-	err := c.Produce(sourceLimit(t, 20*time.Second), "large", 0, []source.ProduceRecord{{Value: sourceRandom(2 << 20)}})
+	err := c.Produce(limit(t), "large", 0, []source.ProduceRecord{{Value: sourceRandom(2 << 20)}})
 	if !errors.As(err, &ke) || ke.Code != 10 || ke.Retriable() {
 		t.Fatal(err)
 	}
@@ -406,12 +392,12 @@ func sourceLarge(t *testing.T, k *stack.KafkaServer) {
 
 // A generation survives the broker: killed and started again, it knows member and generation, and commits count.
 func sourceKilled(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "killed", 2)
-	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 5 * time.Second})
+	topic(t, k, "killed", 2)
+	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 30 * time.Second})
 	m := sourceMember(t, c, "killed", "")
 	g := sourceJoin(t, m)
 	commit := func(offset int64) error {
-		return g.Commit(sourceLimit(t, 5*time.Second), []source.OffsetCommit{{Topic: "killed", Partition: 0, Offset: offset, LeaderEpoch: -1, Metadata: "m"}})
+		return g.Commit(limit(t), []source.OffsetCommit{{Topic: "killed", Partition: 0, Offset: offset, LeaderEpoch: -1, Metadata: "m"}})
 	}
 	if err := commit(1); err != nil {
 		t.Fatal(err)
@@ -419,10 +405,10 @@ func sourceKilled(t *testing.T, k *stack.KafkaServer) {
 	if err := k.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Start(sourceLimit(t, time.Minute)); err != nil {
+	if err := k.Start(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(apptest.Patience); ; time.Sleep(100 * time.Millisecond) {
 		err := commit(2)
 		if err == nil {
 			break
@@ -433,10 +419,10 @@ func sourceKilled(t *testing.T, k *stack.KafkaServer) {
 			t.Fatal(err, g.Err())
 		}
 	}
-	if err := g.Heartbeat(sourceLimit(t, 5*time.Second)); err != nil {
+	if err := g.Heartbeat(limit(t)); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := c.FetchOffsets(sourceLimit(t, 5*time.Second), "group-killed", map[string][]int32{"killed": {0}}); err != nil || s[0].Offset != 2 {
+	if s, err := c.FetchOffsets(limit(t), "group-killed", map[string][]int32{"killed": {0}}); err != nil || s[0].Offset != 2 {
 		t.Fatal(s, err)
 	}
 	if _, next := sourceRead(t, c, "killed", 1000); next != 0 {
@@ -446,21 +432,23 @@ func sourceKilled(t *testing.T, k *stack.KafkaServer) {
 
 // A broker that stands still takes a commit and does not answer: the membership ends, and the next one commits under another id.
 func sourcePaused(t *testing.T, k *stack.KafkaServer) {
-	sourceTopic(t, k, "paused", 1)
+	topic(t, k, "paused", 1)
 	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 2 * time.Second})
 	m := sourceMember(t, c, "paused", "")
 	g := sourceJoin(t, m)
 	commits := []source.OffsetCommit{{Topic: "paused", Offset: 7, LeaderEpoch: -1, Metadata: "m"}}
-	if err := g.Commit(sourceLimit(t, 5*time.Second), commits); err != nil {
+	if err := g.Commit(limit(t), commits); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Pause(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	err := g.Commit(sourceLimit(t, time.Second), commits)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := g.Commit(ctx, commits)
 	var un *source.UnansweredError
-	if !errors.As(err, &un) || time.Since(began) > 3*time.Second || g.Err() == nil {
+	if !errors.As(err, &un) || time.Since(began) > time.Minute || g.Err() == nil { // the broker would stand still for ever
 		t.Error(err, g.Err())
 	}
 	if err := k.Resume(); err != nil {
@@ -470,7 +458,7 @@ func sourcePaused(t *testing.T, k *stack.KafkaServer) {
 	if next.MemberID() == g.MemberID() {
 		t.Fatal("the same member id")
 	}
-	if err := next.Commit(sourceLimit(t, 10*time.Second), commits); err != nil {
+	if err := next.Commit(limit(t), commits); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // stall is how long a sink may stand still in a partition while members come
-// and go and events flow.
+// and go and events flow. It was below 3 s also on a machine with a load of 60.
 const stall = 10 * time.Second
 
 // Four instances come and go every two seconds, stopped or killed: nothing is
@@ -32,13 +32,8 @@ func TestStormBroker(t *testing.T) {
 
 func runStorm(t *testing.T, o harness.Options) {
 	t.Helper()
-	o.Seed, o.Binary = faultSeed(t), harness.Build(t)
-	r := harness.Run(t, o)
-	t.Logf("seed %d: %d events in %.0f s, %.0f s in all; %d lives of instances; %d snapshots compared, %d of them further on; %d files; probe %.1f s",
-		r.Seed, r.Events, r.Producing.Seconds(), r.Whole.Seconds(), r.Lives, r.Polls, r.Moved, r.Files, r.Probe.Seconds())
+	r := runHarness(t, o)
 	t.Logf("storm: %+v", r.Storm)
-	t.Logf("evidence: %+v", r.Evidence)
-	t.Logf("left out by the end of a transaction: %d partitions %q", len(r.LeftOut), r.LeftOut)
 	if r.Storm.Worst > stall {
 		t.Errorf("%s stood still for %s", r.Storm.Where, r.Storm.Worst)
 	}

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +51,7 @@ func TestClickHouseTrouble(t *testing.T) {
 	k, prod, dev := stack.Kafka(t), server("trouble"), server("trouble_annex")
 	r := &troubleRun{holeRun: newHoleRun(t, "trouble", &gapServers{kafka: k, binary: harness.Build(t)}, prod), prod: prod, dev: dev}
 	r.way = r.proxy
-	if err := dev.CreateDatabase(gapLimit(t), r.name+"_annex"); err != nil {
+	if err := dev.CreateDatabase(limit(t), r.name+"_annex"); err != nil {
 		t.Fatal(err)
 	}
 	r.topic(troublePartitions)
@@ -77,7 +76,7 @@ func TestClickHouseTrouble(t *testing.T) {
 		trouble.end()
 		r.catchUp(trouble.name)
 		t.Logf("%s: told after %s, the others waited for %s, production for %s; %d events so far, %d MiB resident at most", trouble.name, told.Sub(began).Round(100*time.Millisecond),
-			ended.Sub(told).Round(100*time.Millisecond), time.Since(ended).Round(100*time.Millisecond), r.sent.Load(), r.resident())
+			ended.Sub(told).Round(100*time.Millisecond), time.Since(ended).Round(100*time.Millisecond), r.sent.Load(), r.life.resident("VmHWM"))
 	}
 	stop()
 	r.catchUp("the end")
@@ -140,7 +139,7 @@ func (r *troubleRun) troubles() []trouble {
 	none := func() {}
 	return []trouble{
 		{"hung", func() { must(r.prod.Pause)(); r.faster.Store(true) }, func() { r.faster.Store(false); must(r.prod.Resume)() }, telemetry.Retrying, []string{"the server did not answer in time"}},
-		{"killed", must(r.prod.Kill), must(func() error { return r.prod.Start(gapLimit(r.T)) }), telemetry.Retrying, []string{"connect"}},
+		{"killed", must(r.prod.Kill), must(func() error { return r.prod.Start(limit(r.T)) }), telemetry.Retrying, []string{"connect"}},
 		{"away", func() { r.way.Refuse(); r.way.Sever() }, must(r.way.Accept), telemetry.Retrying, []string{"connect"}},
 		{"answers lost", r.loseAnswers, func() { r.way.OnRequest(nil) }, telemetry.Running, nil},
 		{"merges that do not keep up", sql("ALTER TABLE $.numbers MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1"),
@@ -170,21 +169,17 @@ func (r *troubleRun) loseAnswers() {
 	})
 	select {
 	case <-done:
-	case <-gapLimit(r.T).Done():
+	case <-limit(r.T).Done():
 		r.Error("too few blocks came to lose answers")
 	}
 }
 
 // load produces events until it is told to stop.
 func (r *troubleRun) load() (stop func()) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.kafka.Addr()), kgo.DefaultProduceTopic(r.name), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		r.Fatal(err)
-	}
+	cl := kafkaClient(r.T, r.kafka, kgo.DefaultProduceTopic(r.name))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer cl.Close()
 		for ctx.Err() == nil {
 			count := 40
 			if r.faster.Load() && r.sent.Load() < troubleMost {
@@ -212,16 +207,7 @@ func (r *troubleRun) load() (stop func()) {
 func (r *troubleRun) tells(what string, state telemetry.State, words ...string) {
 	r.life.until(fmt.Sprintf("%s to be told with %q", what, words), func() bool {
 		for _, lane := range r.life.lanes("numbers") {
-			if lane.Connection != "house" || lane.State != state || lane.Reason == "" {
-				continue
-			}
-			missing := 0
-			for _, w := range words {
-				if !strings.Contains(lane.Reason, w) {
-					missing++
-				}
-			}
-			if missing == 0 {
+			if lane.Connection == "house" && lane.State == state && lane.Reason != "" && containsAll(lane.Reason, words) {
 				r.Logf("%s: %s", what, lane.Reason)
 				return true
 			}
@@ -252,7 +238,7 @@ func (r *troubleRun) others(what string) {
 func (r *troubleRun) catchUp(what string) {
 	sent := r.sent.Load()
 	r.life.until("production after "+what, func() bool { return r.count(r.prod, r.name) >= sent })
-	if got := r.resident(); got > troubleBound {
+	if got := r.life.resident("VmHWM"); got > troubleBound {
 		r.Errorf("after %s: %d MiB resident, want %d at most", what, got, troubleBound)
 	}
 }
@@ -265,23 +251,9 @@ func (r *troubleRun) count(c *stack.ClickHouseServer, database string) int64 {
 
 // counts answers how many rows and how many events a server has.
 func (r *troubleRun) counts(c *stack.ClickHouseServer, database string) string {
-	text, err := c.Query(gapLimit(r.T), "SELECT count(), uniqExact(n) FROM "+database+".numbers")
+	text, err := c.Query(limit(r.T), "SELECT count(), uniqExact(n) FROM "+database+".numbers")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(text)
-}
-
-// resident is the most memory that the program had so far, in MiB.
-func (r *troubleRun) resident() int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.life.process.Pid))
-	if err != nil {
-		r.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	kib, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		r.Fatal(err)
-	}
-	return kib / 1024
 }
