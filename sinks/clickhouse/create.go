@@ -15,7 +15,10 @@ func (s *clickHouse) create(ctx context.Context, q *session) error {
 	if err != nil {
 		return err
 	}
-	t := &table{database: database, name: s.name, engine: s.engineName()}
+	t := &table{database: database, name: s.name, engine: s.engineName(), window: s.options.Window, partitioned: s.options.PartitionBy != ""}
+	if err := s.mayPromise(t); err != nil {
+		return err
+	}
 	var columns []string
 	for _, f := range s.config.Schema.Fields {
 		columns = append(columns, "    "+quote(f.Name)+" "+columnType(f.Type, f.Nullable))
@@ -42,9 +45,34 @@ func (s *clickHouse) create(ctx context.Context, q *session) error {
 		fmt.Fprintf(&b, "SETTINGS %s = %d\n", t.windowSetting(), s.options.Window)
 	}
 	if err := q.exec(ctx, b.String()); err != nil {
-		return fmt.Errorf("create table %s: %w", t.path(), explainStatement(err))
+		return fmt.Errorf("create table %s: %w", t.path(), adviseOnNulls(explainStatement(err)))
 	}
 	return nil
+}
+
+// mayPromise refuses what would be refused once it is made: nobody has use for
+// such a table.
+func (s *clickHouse) mayPromise(t *table) error {
+	if !s.exact {
+		return nil
+	}
+	if !t.mergeTree() {
+		return t.promise(len(s.dialer.addresses))
+	}
+	if need := t.leastWindow(); t.window < need {
+		return t.refuse("window is %d parts, and %d batches of this table make up to %d; say window: %d", t.window, leastWindow, need, goodWindow)
+	}
+	return nil
+}
+
+// adviseOnNulls says what helps where a table is ordered, parted or emptied by what
+// may be null: what the server advises cannot be said here.
+func adviseOnNulls(err error) error {
+	if text := err.Error(); !strings.Contains(text, "nullable columns") && !strings.Contains(text, "but has Nullable(") {
+		return err
+	}
+	return fmt.Errorf("%w; a field of JSON may be null: write assumeNotNull(time) instead of time in order_by, partition_by and ttl, "+
+		"or make the table yourself with a column that is not Nullable", err)
 }
 
 // sortable are the grouping columns that a table can be ordered by: the server

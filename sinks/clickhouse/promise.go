@@ -60,3 +60,11 @@ func (t *table) narrow() string {
 	}
 	return ""
 }
+
+// leastWindow is how many parts a table must remember.
+func (t *table) leastWindow() int {
+	if t.partitioned {
+		return leastWindow * partsPerBatch
+	}
+	return leastWindow
+}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/sluicekit/sluice/core/record"
+	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/clickhouse"
 )
 
 const tail = " ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100"
@@ -71,6 +73,46 @@ func TestCreate(t *testing.T) {
 	merging.options.Create, merging.options.Engine, merging.options.OrderBy = true, "ReplacingMergeTree(n)", []string{"assumeNotNull(k)"}
 	merging.mustWrite(merging.claim(merging.open()), 0, []any{1, 1}, []any{1, 2})
 	merging.want("SELECT n FROM $.t FINAL", "2")
+}
+
+// TestCreateOfWhatCannotPromise: no table is left behind that is refused then.
+func TestCreateOfWhatCannotPromise(t *testing.T) {
+	c := servers.ClickHouse(t)
+	for _, tc := range []struct {
+		engine, by string
+		window     int
+		want       string
+	}{
+		{"MergeTree", "", 99, "window is 99 parts, and 100 batches of this table make up to 100; say window: 10000"},
+		{"MergeTree", "n % 4", 999, "window is 999 parts, and 100 batches of this table make up to 1000; say window: 10000"},
+		{"MergeTree", "", 0, "window is 0 parts"},
+		{"Null", "", 1000, "its engine Null does not remember what was inserted"},
+	} {
+		r := newRig(t, c, record.Field{Name: "n", Type: ints})
+		r.options.Create, r.options.Engine, r.options.PartitionBy, r.options.Window = true, tc.engine, tc.by, tc.window
+		r.refused(tc.want, "delivery: at_least_once")
+		r.want("EXISTS $.t", "0")
+		r.config.Delivery = sink.AtLeastOnce
+		r.open()
+	}
+}
+
+// TestCreateByNullable: the server neither orders nor parts a table by what may be
+// null, as each field of JSON may. What helps is said.
+func TestCreateByNullable(t *testing.T) {
+	c := servers.ClickHouse(t)
+	for _, change := range []func(*clickhouse.Options, string){
+		func(o *clickhouse.Options, time string) { o.OrderBy = []string{"n", time} },
+		func(o *clickhouse.Options, time string) { o.PartitionBy = "toYYYYMM(" + time + ")" },
+		func(o *clickhouse.Options, time string) { o.TTL = "toDateTime(" + time + ") + INTERVAL 100 YEAR" },
+	} {
+		r := newRig(t, c, record.Field{Name: "n", Type: ints}, field("time", record.Timestamp))
+		r.options.Create = true
+		change(r.options, "time")
+		r.refused("ullable", "may be null: write assumeNotNull(")
+		change(r.options, "assumeNotNull(time)")
+		r.open()
+	}
 }
 
 // TestNewField: what on_new_field says is done.
