@@ -39,13 +39,7 @@ func TestManyRowsInOneBatch(t *testing.T) {
 		}
 		last = size
 	}
-	c := cut("events", 0, 0, rows)
-	if _, err := w.Stage(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Commit(t.Context(), c, ""); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, w, cut("events", 0, 0, rows))
 	same(t, dir, lines(0, 0, rows))
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", "*.zst"))
 	if err != nil || len(paths) != 1 {
@@ -80,13 +74,7 @@ func TestOneHugeValue(t *testing.T) {
 	if _, err := w.Append(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	b := cut("events", 0, 1, 2)
-	if _, err := w.Stage(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Commit(t.Context(), b, ""); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, w, cut("events", 0, 1, 2))
 	for name, got := range visible(t, dir) {
 		var row struct{ Text string }
 		if err := json.Unmarshal([]byte(got), &row); err != nil || row.Text != string(text) {
@@ -145,13 +133,7 @@ func TestGroupedRowsAndEveryKind(t *testing.T) {
 	if _, err := w.Append(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	b := cut("events", 0, 0, 100)
-	if _, err := w.Stage(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Commit(t.Context(), b, ""); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, w, cut("events", 0, 0, 100))
 	same(t, dir, lines(0, 3, 5))
 }
 

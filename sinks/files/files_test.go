@@ -122,6 +122,17 @@ func write(t *testing.T, w sink.Writer, c record.Cut) {
 	}
 }
 
+// commit stages and commits what was appended.
+func commit(t *testing.T, w sink.Writer, c record.Cut) {
+	t.Helper()
+	if _, err := w.Stage(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(t.Context(), c, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // visible maps the path of every file of rows below dir to its rows.
 func visible(t testing.TB, dir string) map[string]string {
 	t.Helper()
