@@ -18,7 +18,7 @@ import (
 // open, and becomes part of the producer's next transaction in that partition.
 // With an abort of that one, acknowledged and committed records are gone for
 // every reader. The only broker of a run has no leaders while the controller has
-// given it up, which after a second without a heartbeat it does: after a freeze
+// given it up, which it does after a few seconds without a heartbeat: after a freeze
 // (the broker's log then names the very partitions, as likely deleted, and as
 // skipped), and, it seems, under load alone: in half an hour
 // (seed 861290) one of 27,056 transactions, committed for its producer, got no
