@@ -170,7 +170,7 @@ stdout:
 	// With --connect the folder is made; the broker is not there.
 	r = sluice(t, "check", "--connect")
 	r.want(t, 1, "ok: sink a: files\n", "")
-	r.want(t, 1, ": stream events: Kafka: ", "")
+	r.want(t, 1, ": stream events: kafka: ApiVersions to 127.0.0.1:9", "")
 }
 
 func TestCheckFindsMistakes(t *testing.T) {

@@ -85,9 +85,9 @@ func (k *checker) topics(ctx context.Context) {
 			continue
 		}
 		partitions, err := k.describeTopics(ctx, s)
-		what := fmt.Sprintf("stream %s: Kafka", s.Name)
+		what := "stream " + s.Name // the error says that it is of Kafka
 		if err == nil {
-			what += ", " + count(partitions, "partition")
+			what += ": Kafka, " + count(partitions, "partition")
 		}
 		k.answered(k.config.PlaceOfStream(s.Name), what, err)
 	}
