@@ -28,6 +28,7 @@ func TestUsage(t *testing.T) {
 	sluice(t, "check", "-c").want(t, 2, "", "flag needs an argument: -c")
 	sluice(t, "check", "-c", "").want(t, 2, "", "an empty path")
 	sluice(t, "check", "streams.yaml").want(t, 2, "", "check takes no arguments; say -c streams.yaml")
+	sluice(t, "run", "--metrics", "9464").want(t, 2, "", "run: --metrics 9464: write HOST:PORT, such as 127.0.0.1:9464")
 	sluice(t, "sinks", "files").want(t, 2, "", "sluice describe files explains a type")
 	sluice(t, "version").want(t, 0, "sluice ", "")
 	sluice(t, "--version", "--json").want(t, 0, `"version": `, "")

@@ -44,6 +44,9 @@ func runCommand() command {
 				if len(c.args) > 0 {
 					return usagef("run takes no arguments; say -c %s", c.args[0])
 				}
+				if _, _, err := net.SplitHostPort(*metrics); *metrics != "" && err != nil {
+					return usagef("run: --metrics %s: write HOST:PORT, such as 127.0.0.1:9464", *metrics)
+				}
 				cfg, err := files.load(c)
 				if err != nil {
 					return err
