@@ -61,6 +61,20 @@ func TestDistributed(t *testing.T) {
 		t.Errorf("found %+v, %v; want no mark", found, err)
 	}
 
+	// What a view fills may be Distributed too.
+	over := newRig(t, c, field("n", record.Int))
+	over.exec("CREATE TABLE $.t " + columns + "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	on.exec("CREATE TABLE $.few (n Int64) ENGINE = MergeTree ORDER BY n")
+	over.exec("CREATE TABLE $.d (n Int64) ENGINE = Distributed('c', '" + on.database + "', 'few', n)")
+	over.exec("CREATE MATERIALIZED VIEW $.mv TO $.d AS SELECT n FROM $.t")
+	over.refused("`mv` fills `$`.`d`, and of table `" + on.database + "`.`few` of a shard: its non_replicated_deduplication_window is 0")
+	on.exec("ALTER TABLE $.few MODIFY SETTING non_replicated_deduplication_window = 1000")
+	s = over.open()
+	for range 2 {
+		over.mustWrite(over.claim(s), 0, []any{1}, []any{2})
+	}
+	on.want("SELECT count() FROM $.few", "2")
+
 	r.conn.Username, r.conn.Password = "blind", sink.NewSecret("x")
 	r.refused("are not to be seen", "GRANT REMOTE")
 	r.conn.Username = "seeing"

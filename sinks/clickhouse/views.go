@@ -46,7 +46,7 @@ func (t *table) readViews(ctx context.Context, q *session) error {
 		filled := &table{database: target.database, name: target.name}
 		found, err := filled.readHead(ctx, q)
 		if err == nil && found {
-			err = filled.readWindow(ctx, q)
+			err = errors.Join(filled.readWindow(ctx, q), filled.readShards(ctx, q))
 		}
 		if err != nil {
 			return err
@@ -125,7 +125,11 @@ func (t *table) promiseOfViews() error {
 	}
 	for _, f := range t.filled {
 		switch {
-		case f.distributed() || f.engine == "Null":
+		case f.engine == "Null":
+		case f.distributed():
+			if text := f.promiseOfShards(); text != "" {
+				refuse("%s fills %s, and %s", f.through.path(), f.path(), text)
+			}
 		case !f.mergeTree():
 			refuse("%s fills %s, whose engine %s does not remember what was inserted", f.through.path(), f.path(), f.engine)
 		default:
