@@ -30,7 +30,7 @@ func (c *Config) Compile(events map[string]plan.Events) (map[string]*plan.Plan, 
 		for _, f := range found {
 			problems = append(problems, at.part(f))
 		}
-		if len(found) > 0 {
+		if len(found) > 0 || c.partly {
 			continue
 		}
 		problems = append(problems, at.kinds(s, p.Schema())...)

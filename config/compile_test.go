@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -171,4 +172,75 @@ func TestBlame(t *testing.T) {
 	f("    format: avro\n    schema: e.avsc\n    envelope: {id: nosuch}", "a.yaml:6:20: streams.e.envelope.id: ")
 	f("    format: avro\n    schema: a.yaml", "a.yaml:2:3: streams.e: ")
 	f("    format: json\n    types: {\"a[\": int}", "a.yaml:5:5: streams.e.types: ")
+}
+
+// TestPartsBesideMistakes: expressions are checked in a configuration that has
+// other mistakes, as long as none of what is found only follows from these.
+func TestPartsBesideMistakes(t *testing.T) {
+	c, err := load(t, typed+`
+-- s.yaml --
+sink: options
+from: e
+where: nosuch > 1
+fields: {id: id, n: payload.nosuch}
+batch: {rowz: 3}
+mariadb: {connection: nosuch, table: t, mode: add}
+---
+sink: nowhere
+from: e
+fields: {id: nosuch}
+---
+sink: misspelt
+from: e
+where: nosuch > 2
+feilds: {id: nosuch}
+print:
+---
+sink: expressions
+from: e
+where: {nosuch: 3}
+fields: {id: nosuch}
+print:
+---
+sink: stream
+from: broken
+fields: {id: nosuch}
+print:
+---
+sink: twin
+from: e
+fields: {id: nosuch}
+print:
+---
+sink: twin
+from: e
+fields: {id: nosuch}
+print:
+---
+sink: unknown
+from: nosuch
+fields: {id: nosuch}
+print:
+-- t.yaml --
+streams:
+  broken:
+    kafka: {brokers: k:1, topics: t, group: other}
+    format: json
+    tpyes: {nosuch: int}
+`)
+	var mistakes config.Problems
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %v", err)
+	}
+	_, err = c.Compile(described(t, c))
+	all := mistakes.With(err)
+	var got []string
+	for _, p := range all {
+		if !slices.ContainsFunc(mistakes, func(m config.Problem) bool { return m.String() == p.String() }) {
+			got = append(got, fmt.Sprintf("%s:%d %s", p.File, p.Line, p.Path))
+		}
+	}
+	if want := []string{"s.yaml:3 where", "s.yaml:4 fields.n", "s.yaml:10 fields.id", "s.yaml:14 where"}; !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q, besides\n%v", got, want, mistakes)
+	}
 }

@@ -17,6 +17,7 @@ type Config struct {
 
 	places  map[string]place // per sink, where its document lies
 	streams map[string]place // per stream, its body
+	partly  bool             // see Load
 }
 
 // Limits bound the whole process.

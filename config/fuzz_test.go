@@ -15,6 +15,8 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/sluicekit/sluice/config"
+	"github.com/sluicekit/sluice/core/decode"
+	"github.com/sluicekit/sluice/core/plan"
 )
 
 // FuzzLoad loads arbitrary text: whatever it is, there is a Config or Problems
@@ -41,6 +43,10 @@ func FuzzLoad(f *testing.F) {
 	f.Add(strings.Repeat("[", 20_000))
 	f.Add(strings.Repeat("a: ", 20_000))
 	f.Add(strings.Repeat("- ", 20_000))
+	events, err := decode.Open(f.Context(), decode.Options{Format: decode.JSON})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		t.Chdir(t.TempDir())
 		if err := os.WriteFile("a.yaml", []byte(text), 0o644); err != nil {
@@ -64,6 +70,9 @@ func FuzzLoad(f *testing.F) {
 		case !errors.As(err, &ps) || len(ps) == 0:
 			t.Fatalf("neither a Config nor Problems: %v", err)
 		}
+		// Expressions are looked at whatever else is wrong.
+		_, wrong := c.Compile(fixed(c, events))
+		ps = ps.With(wrong)
 		lines := 1 + strings.Count(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 		for _, other := range []string{"\r", "\u0085", "\u2028", "\u2029"} { // which end a line in YAML too
 			lines += strings.Count(strings.ReplaceAll(text, "\r\n", "\n"), other)
@@ -92,4 +101,13 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("shows a secret:\n%s", b.String())
 		}
 	})
+}
+
+// fixed says that each stream has the same events.
+func fixed(c *config.Config, events plan.Events) map[string]plan.Events {
+	all := map[string]plan.Events{}
+	for _, s := range c.Streams {
+		all[s.Name] = events
+	}
+	return all
 }

@@ -21,7 +21,9 @@ const (
 
 // Load reads files and folders and returns what they say, or Problems: every
 // mistake in them. specs are the sinks that this program knows; env looks up
-// environment variables (os.LookupEnv).
+// environment variables (os.LookupEnv). With mistakes, the Config is what of it
+// is sound, for Compile to find those in expressions too (see Problems.With), and
+// for nothing else.
 func Load(paths []string, specs []sink.Spec, env func(string) (string, bool)) (*Config, error) {
 	l := &loader{specs: specs, env: env, config: &Config{places: map[string]place{}, streams: map[string]place{}}}
 	for i, f := range l.files(paths) {
@@ -29,7 +31,7 @@ func Load(paths []string, specs []sink.Spec, env func(string) (string, bool)) (*
 	}
 	l.finish()
 	if len(l.problems) > 0 {
-		return nil, l.render(l.problems)
+		return l.sound(), l.render(l.problems)
 	}
 	l.config.Warnings = l.render(l.warnings)
 	return l.config, nil

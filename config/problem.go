@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -101,6 +102,15 @@ func (p Problem) Snippet() string {
 // Problems is the error of Load and Compile: every mistake, sorted by file and
 // place. It is never empty.
 type Problems []Problem
+
+// With adds the mistakes that err holds.
+func (ps Problems) With(err error) Problems {
+	var more Problems
+	if !errors.As(err, &more) {
+		return ps
+	}
+	return slices.Concat(ps, more).sorted()
+}
 
 // Error lists all mistakes, a line each.
 func (ps Problems) Error() string {

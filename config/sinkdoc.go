@@ -33,6 +33,7 @@ type sinkDoc struct {
 	decoder  *decoder
 	doc      *yaml.Node
 	typeAt   pair
+	broken   bool // there are mistakes where its expressions are
 }
 
 // fields is `all`, or names with expressions in their order.
@@ -140,6 +141,7 @@ func (l *loader) sinkDocument(d *decoder, doc *yaml.Node) {
 		}
 	}
 	l.sinkType(s, types, raw.Delivery)
+	s.broken = slices.ContainsFunc(d.problems, func(p Problem) bool { return startsWith(p.Path, "from", "where", "fields", "aggregate") })
 	l.sinks = append(l.sinks, s)
 }
 

@@ -176,10 +176,12 @@ stdout:
 
 func TestCheckFindsMistakes(t *testing.T) {
 	folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nwhere: payload.cots > 0\nfeilds: all\nfiles: {dir: out}\n"})
-	sluice(t, "check").want(t, 2, "", "a.yaml:15:1: feilds: unknown option; did you mean fields?\n   15 | feilds\n      | ^^^^^^\nsluice: 1 mistake in the configuration\n")
+	r := sluice(t, "check") // the expression is looked at too
+	r.want(t, 2, "", "a.yaml:14:8: where: the type of payload.cots is not declared")
+	r.want(t, 2, "", "a.yaml:15:1: feilds: unknown option; did you mean fields?\n   15 | feilds\n      | ^^^^^^\nsluice: 2 mistakes in the configuration\n")
 	folder(t, map[string]string{"a.yaml": streams + "---\nsink: a\nfrom: events\nwhere: payload.cots > 0\nfields: all\nfiles: {dir: out}\n"})
 	sluice(t, "check").want(t, 2, "", "a.yaml:14:8: where: ")
-	r := sluice(t, "check", "--json")
+	r = sluice(t, "check", "--json")
 	r.want(t, 2, `"ok": false`, "")
 	var report struct {
 		Problems []struct {

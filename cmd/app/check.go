@@ -70,7 +70,11 @@ type answer struct {
 // something that was asked answered no.
 func (k *checker) check(ctx context.Context, files *files) error {
 	var err error
-	if k.config, err = files.load(k.call); err != nil {
+	k.config, err = files.load(k.call)
+	if mistakes := config.Problems(nil); errors.As(err, &mistakes) {
+		return k.expressions(ctx, mistakes)
+	}
+	if err != nil {
 		return err
 	}
 	events, err := k.events(ctx)
@@ -90,6 +94,20 @@ func (k *checker) check(ctx context.Context, files *files) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// expressions adds the mistakes in expressions to those of a configuration that
+// has others, so that one check shows all. Nobody is asked.
+func (k *checker) expressions(ctx context.Context, mistakes config.Problems) error {
+	sound := &checker{call: k.call, config: k.config}
+	k.config = nil
+	events, err := sound.events(ctx)
+	mistakes = mistakes.With(err)
+	if err == nil {
+		_, err = sound.config.Compile(events)
+		mistakes = mistakes.With(err)
+	}
+	return mistakes
 }
 
 // answered notes an answer. place is where the YAML says what was asked about.
