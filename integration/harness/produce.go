@@ -99,8 +99,8 @@ func (p *producer) abort(n int) bool {
 	p.all += n
 	chance := 12
 	switch {
-	case p.aborted*100 < 10*p.all:
-		chance = 40
+	case p.aborted*100 < 11*p.all: // the events of the probe, which are not aborted, are to come
+		chance = 100
 	case p.aborted*100 > 13*p.all:
 		chance = 2
 	}
