@@ -235,7 +235,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("timeout %v, batch %v", s.Timeout, s.Batch)
 	}
 	k := c.Streams[0].Kafka
-	if k.SessionTimeout != 10*time.Second || k.RebalanceTimeout != time.Minute || k.Fetch.PartitionBytes != 1<<20 {
+	if k.SessionTimeout != 10*time.Second || k.RebalanceTimeout != time.Minute || k.Fetch.PartitionBytes != 4<<20 {
 		t.Errorf("kafka: %+v", k)
 	}
 }

@@ -208,7 +208,7 @@ func (d *decoder) checkKafka(e pair, path string, k *Kafka) {
 	if k.RebalanceTimeout < k.SessionTimeout {
 		d.failAt(body, at, "rebalance_timeout", "must not be shorter than session_timeout", "")
 	}
-	d.withinSize(child(body, "fetch"), at+".fetch", "partition_bytes", &k.Fetch.PartitionBytes, 1<<20, 16<<10, 64<<20)
+	d.withinSize(child(body, "fetch"), at+".fetch", "partition_bytes", &k.Fetch.PartitionBytes, 4<<20, 16<<10, 64<<20)
 }
 
 func (d *decoder) checkSASL(in pair, at string, k *Kafka) {

@@ -58,9 +58,12 @@ func (k *kafka) Offsets(ctx context.Context, topic string, partition int32, at s
 
 // newKafka makes one. answers of the brokers have a small part of the budget each: there are some at a time.
 func newKafka(c *source.Cluster, b *Budget) *kafka {
-	answer := int64(4 << 20)
-	if b.Bytes > 0 {
-		answer = max(min(answer, b.Bytes/64), 512<<10)
+	answer := int64(16 << 20)
+	switch {
+	case b.Bytes >= 256<<20: // enough for few and large requests
+		answer = min(answer, b.Bytes/16)
+	case b.Bytes > 0:
+		answer = max(b.Bytes/64, 512<<10)
 	}
 	return &kafka{Cluster: c, fetcher: source.NewFetcher(c, b, answer)}
 }

@@ -32,7 +32,7 @@ type Options struct {
 	Session    time.Duration // default 10 s
 	Rebalance  time.Duration // default 60 s
 	Slots      int           // per topic; 0: one partition each
-	FetchBytes int32         // per fetch, compressed; default 1 MiB
+	FetchBytes int32         // per fetch, compressed; default 4 MiB
 
 	Events      *decode.Stream
 	Sinks       []Sink
@@ -143,7 +143,7 @@ func assemble(o Options) (*pipeline, error) {
 		o.Rebalance = time.Minute
 	}
 	if o.FetchBytes <= 0 {
-		o.FetchBytes = 1 << 20
+		o.FetchBytes = 4 << 20
 	}
 	if o.Budget == nil {
 		o.Budget = NewBudget(512 << 20)

@@ -117,7 +117,7 @@ func (h *holding) loader(s *heldSlot, id int32) *loader {
 
 // fetchBytes is how much one fetch asks for: some of them must fit into the budget.
 func (h *holding) fetchBytes() int32 {
-	if most := h.o.Budget.Bytes / 16; most > 0 && most < int64(h.o.FetchBytes) {
+	if most := h.o.Budget.Bytes / 64; most > 0 && most < int64(h.o.FetchBytes) {
 		return int32(max(most, 64<<10))
 	}
 	return h.o.FetchBytes
