@@ -261,7 +261,7 @@ func (d *decoder) validate(body, key *yaml.Node, path string, o sink.Options) {
 // blamedBelow says whether an option, one above or one below it was blamed.
 func (d *decoder) blamedBelow(path string) bool {
 	for b := range d.blamed {
-		if b == path || strings.HasPrefix(b, path+".") || strings.HasPrefix(b, path+"[") {
+		if startsWith(b, path) {
 			return true
 		}
 	}
