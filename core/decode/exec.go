@@ -116,6 +116,9 @@ func (m *machine) exec(b []byte, i, pc int) int {
 				return m.fail(varintFault(next), pc)
 			}
 			v, f := convert(o.code, zigzag(u))
+			if next-i > intBytes && (o.code == opInt || o.code == opDate) {
+				f = faultVarint
+			}
 			if f != 0 {
 				if i = m.spoil(b, i, next, f, pc); i < 0 {
 					return -1
@@ -171,26 +174,22 @@ func (m *machine) exec(b []byte, i, pc int) int {
 			branch := uint64(b[i])
 			i++
 			if branch&^2 != 0 {
-				if branch, i = varint(b, i-1); i < 0 {
-					return m.fail(varintFault(i), pc)
+				var f fault
+				if branch, i, f = index(b, i-1, 2); f != 0 {
+					return m.fail(f, pc)
 				}
-				if branch&^2 != 0 {
-					return m.fail(faultBranch, pc)
-				}
+				branch <<= 1
 			}
 			if int32(branch>>1) == o.ref {
 				pc = int(o.n)
 			}
 		case opUnion:
-			u, next := varint(b, i)
-			if next < 0 {
-				return m.fail(varintFault(next), pc)
-			}
 			table := m.tables[o.ref]
-			if u&1 != 0 || u>>1 >= uint64(len(table)) {
-				return m.fail(faultBranch, pc)
+			u, next, f := index(b, i, len(table))
+			if f != 0 {
+				return m.fail(f, pc)
 			}
-			i, pc = next, int(table[u>>1])
+			i, pc = next, int(table[u])
 		case opNull:
 			appendNull(o.dst)
 		case opJump:

@@ -49,15 +49,25 @@ func TestAvroHostile(t *testing.T) {
 			}
 		}
 	}
-	const early = "the data end too early"
+	const early, longer = "the data end too early", "an integer longer than its type"
 	f(`"long"`, nil, early, early)
 	f(`"long"`, []byte{0x80}, early, early)
-	f(`"long"`, []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2}, "more than 64 bits", "more than 64 bits")
-	f(`"long"`, []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0}, "more than 64 bits", "more than 64 bits")
+	f(`"long"`, []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2}, longer, longer)
+	f(`"long"`, []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0}, longer, longer)
 	f(`"long"`, []byte{0x80, 0}, "0", "") // longer than it need be, as Java reads it
 	f(`"long"`, []byte{0, 0}, "more data behind the event", "more data behind the event")
 	f(`"int"`, varint(math.MaxInt32+1), "outside the range", "")
 	f(`"boolean"`, []byte{2}, "neither 0 nor 1", "")
+	// Of one that is wanted; how an int that nobody wants is written is its own affair.
+	long := func(v byte) []byte { return []byte{v | 0x80, 0x80, 0x80, 0x80, 0x80, 0} }
+	f(`"int"`, long(2), longer, "")
+	f(`{"type":"int","logicalType":"date"}`, long(2), longer, "")
+	f(`{"type":"enum","name":"E","symbols":["A"]}`, long(0), longer, "")
+	f(`["null","long"]`, long(0), longer, longer)
+	f(`["null","string"]`, cat(long(2), varint(0)), longer, longer)
+	f(`["null","long","string"]`, long(0), longer, longer)
+	f(`"long"`, long(2), "1", "")
+	f(`{"type":"array","items":["null","long","string"]}`, cat(varint(1), long(0), varint(0)), longer, longer)
 	f(`"string"`, varint(-1), "length below zero", "length below zero")
 	f(`"string"`, varint(math.MaxInt64), early, early)
 	f(`"string"`, varint(1), early, early)

@@ -129,7 +129,7 @@ const (
 var faultTexts = [...]string{
 	faultTruncated: "the data end too early",
 	faultTrailing:  "more data behind the event",
-	faultVarint:    "an integer of more than 64 bits",
+	faultVarint:    "an integer longer than its type",
 	faultLength:    "a length below zero",
 	faultBranch:    "a union branch that the schema does not have",
 	faultCount:     "more entries than the limit, or a wrong block size",

@@ -27,7 +27,11 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 			return m.fail(varintFault(next), pc)
 		}
 		v := zigzag(u)
-		if o.code == opIntFloat && v != int64(int32(v)) {
+		switch {
+		case o.code == opLongFloat:
+		case next-i > intBytes:
+			return m.fail(faultVarint, pc)
+		case v != int64(int32(v)):
 			return m.fail(faultRange, pc)
 		}
 		o.dst.AppendFloat(float64(v))
@@ -53,15 +57,15 @@ func (m *machine) rare(o *op, b []byte, i, pc int) int {
 		m.base = appendUUID(m.base[:0], b[i:i+16])
 		return m.bytes(o, m.base, i+16, pc)
 	case opEnum:
-		u, next := varint(b, i)
-		if next < 0 {
-			return m.fail(varintFault(next), pc)
-		}
 		symbols := m.nodes[o.ref].symbols
-		if u&1 != 0 || u>>1 >= uint64(len(symbols)) {
-			return m.fail(faultSymbol, pc)
+		u, next, f := index(b, i, len(symbols))
+		if f == faultBranch {
+			f = faultSymbol
 		}
-		return m.text(o, symbols[u>>1], next, pc)
+		if f != 0 {
+			return m.fail(f, pc)
+		}
+		return m.text(o, symbols[u], next, pc)
 	case opDecimal, opDecimalFixed:
 		return m.decimal(o, b, i, pc)
 	case opConst:

@@ -91,6 +91,8 @@ func (r *renderer) integer(n *node, b []byte, i, depth int) (int, fault) {
 	}
 	v := zigzag(u)
 	switch {
+	case n.kind != avroLong && next-i > intBytes:
+		return 0, faultVarint
 	case n.kind == avroUnion:
 		if v < 0 || v >= int64(len(n.branches)) {
 			return 0, faultBranch

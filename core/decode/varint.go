@@ -58,6 +58,26 @@ func squeeze(w uint64) uint64 {
 	return w&0x000000000fffffff | w>>4&0x00fffffff0000000
 }
 
+// intBytes is how many bytes an int has at most, and with it the index of a
+// union's branch and of an enum's symbol: the readers of other languages refuse
+// a longer one, and whether a record is bad must not hang on who reads it.
+const intBytes = 5
+
+// index reads which of n branches or symbols is meant; faultBranch says that
+// there is no such one.
+func index(b []byte, i, n int) (u uint64, next int, f fault) {
+	u, next = varint(b, i)
+	switch {
+	case next < 0:
+		return 0, 0, varintFault(next)
+	case next-i > intBytes:
+		return 0, 0, faultVarint
+	case u&1 != 0 || u>>1 >= uint64(n):
+		return 0, 0, faultBranch
+	}
+	return u >> 1, next, 0
+}
+
 // length reads the length of a text. next is the negative fault if there is
 // none; whether the text is whole is for the caller to see.
 func length(b []byte, i int) (n, next int) {

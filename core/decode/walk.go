@@ -68,14 +68,11 @@ func skipNode(n *node, b []byte, i, depth int, l *Limits) (int, fault) {
 		}
 		return i, 0
 	case avroUnion:
-		u, next := varint(b, i)
-		if next < 0 {
-			return 0, varintFault(next)
+		u, next, f := index(b, i, len(n.branches))
+		if f != 0 {
+			return 0, f
 		}
-		if u&1 != 0 || u>>1 >= uint64(len(n.branches)) {
-			return 0, faultBranch
-		}
-		return skipNode(n.branches[u>>1], b, next, depth, l)
+		return skipNode(n.branches[u], b, next, depth, l)
 	case avroArray, avroMap:
 		return skipEntries(n, b, i, depth, l)
 	}
