@@ -56,7 +56,7 @@ func (k *kafka) Offsets(ctx context.Context, topic string, partition int32, at s
 	return k.Cluster.Offsets(ctx, topic, partition, at)
 }
 
-// newKafka makes one. answers of the brokers have a small part of the budget each: there are some at a time.
+// newKafka makes one. Answers of the brokers have a small part of the budget each: there are some at a time.
 func newKafka(c *source.Cluster, b *Budget) *kafka {
 	answer := int64(16 << 20)
 	switch {

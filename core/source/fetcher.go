@@ -40,10 +40,11 @@ const (
 	hotBusy    = 2 // requests at a broker at a time for what is known to be there,
 	coldBusy   = 4 // and for what may come
 	minPart    = 16 << 10
+	fewBytes   = 4 << 20              // of an answer, where many are asked for
 	gatherTime = 2 * time.Millisecond // in which those join a request that have just got nothing by another one
 )
 
-// NewFetcher makes one. Answers have about answerBytes at most, or one batch. Close ends it.
+// NewFetcher makes one. Answers have about answerBytes at most, or one batch; of several brokers each has a part of that (see room). Close ends it.
 func NewFetcher(c *Cluster, memory Memory, answerBytes int64) *Fetcher {
 	f := &Fetcher{cluster: c, memory: memory, bytes: max(answerBytes, minPart), queues: map[*node]*queue{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -229,7 +230,7 @@ func (q *queue) work() {
 		if asks == nil {
 			return
 		}
-		q.serve(asks)
+		q.serve(asks, q.f.room(hot))
 		q.mu.Lock()
 		q.busy[hot]--
 		q.mu.Unlock()
@@ -313,11 +314,23 @@ func (a *Ask) finish(p *kmsg.FetchResponseTopicPartition, l *loan, err error) {
 	close(a.done)
 }
 
+// room is how many bytes a request takes before its answer is there. What may come is waited for at every broker while nothing comes, and
+// what is there is asked for at all of them at once: with large answers these alone would use up the memory, and push each other out of it.
+func (f *Fetcher) room(hot int) int64 {
+	few := min(f.bytes, fewBytes)
+	if hot == 0 {
+		return few
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return max(f.bytes/int64(len(f.queues)), few)
+}
+
 // serve sends one request for all of the asks, and answers them; those that got nothing and still have time stay.
-func (q *queue) serve(asks []*Ask) {
+func (q *queue) serve(asks []*Ask, room int64) {
 	f := q.f
-	part := max(f.bytes/int64(len(asks)), minPart)
-	if err := f.memory.Reserve(f.ctx, f.bytes); err != nil {
+	part := max(room/int64(len(asks)), minPart)
+	if err := f.memory.Reserve(f.ctx, room); err != nil {
 		q.fail(asks, err)
 		return
 	}
@@ -328,7 +341,7 @@ func (q *queue) serve(asks []*Ask) {
 	}
 	r, buf, err := q.node.do(f.ctx, exchange{req: req, min: 11, max: max, timeout: f.cluster.o.RequestTimeout + wait, buf: buf, unsafe: true})
 	whole := f.lend(buf)
-	f.memory.Charge(whole.bytes - f.bytes)
+	f.memory.Charge(whole.bytes - room)
 	defer whole.release()
 	if err != nil {
 		q.fail(append(asks, q.waiting()...), err)

@@ -299,3 +299,48 @@ func TestFetcherCloses(t *testing.T) {
 		}
 	}
 }
+
+// Requests wait at every broker of a cluster while nothing comes, and all brokers are asked at once for what is there. With the answers that one
+// broker alone may give, these would take the memory of all readers, and nothing would be left for what has come.
+func TestFetcherTakesLittleAtManyBrokers(t *testing.T) {
+	const brokers, partitions, answer = 8, 128, 16 << 20
+	k, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(partitions, "events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	c, err := source.Open(source.Options{Brokers: k.ListenAddrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.Describe(t.Context(), "events"); err != nil { // all leaders are known
+		t.Fatal(err)
+	}
+	for _, of := range []struct {
+		what string
+		hot  bool
+		most int64
+	}{
+		{"what may come", false, brokers * 4 * answer / 4},
+		{"what is there", true, brokers*2*answer/4 + 2*answer}, // the first requests, at a cluster that may be small, are large
+	} {
+		memory := &ledgerOfBytes{}
+		f := source.NewFetcher(c, memory, answer)
+		var asks []*source.Ask
+		for p := range int32(partitions) {
+			asks = append(asks, f.Ask(source.FetchRequest{Topic: "events", Partition: p, MaxBytes: 4 << 20, MaxWait: time.Second}, of.hot))
+			time.Sleep(5 * time.Millisecond) // so that they do not share a request
+		}
+		if now := memory.now.Load(); now < answer || now > of.most {
+			t.Errorf("%s: requests take %d MiB, want at most %d", of.what, now>>20, of.most>>20)
+		}
+		for _, a := range asks {
+			a.Cancel()
+		}
+		f.Close()
+		if now := memory.now.Load(); now != 0 {
+			t.Errorf("%s: %d bytes are charged at the end", of.what, now)
+		}
+	}
+}
