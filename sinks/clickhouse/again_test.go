@@ -100,6 +100,26 @@ func TestProfile(t *testing.T) {
 	r.want("SELECT count(), sum(rows) FROM system.parts WHERE database = '$' AND level = 0", "2\t4")
 }
 
+// TestProfileForgets: nor can it have the server, or the views, take a repeat for
+// something new, or one batch for another.
+func TestProfileForgets(t *testing.T) {
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "odd", Password: "x", Grants: []string{"ALL ON *.*"},
+		Settings: `<insert_deduplicate>0</insert_deduplicate><deduplicate_insert>disable</deduplicate_insert><insert_deduplication_token>always</insert_deduplication_token>
+			<deduplicate_blocks_in_dependent_materialized_views>0</deduplicate_blocks_in_dependent_materialized_views>`}}})
+	r := newRig(t, c, field("n", record.Int))
+	r.conn.Username, r.conn.Password = "odd", sink.NewSecret("x")
+	r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE TABLE $.v (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.v AS SELECT n FROM $.t")
+	s := r.open()
+	for range 2 { // the same two batches
+		r.mustWrite(r.claim(s), 0, []any{1}, []any{2})
+		r.mustWrite(r.claim(s), 2, []any{3})
+	}
+	r.want("SELECT count(), sum(n) FROM $.t", "3\t6")
+	r.want("SELECT count(), sum(n) FROM $.v", "3\t6")
+}
+
 // TestProfileHides: nor can it hide rows that the sink looks for, give answers of
 // an hour ago, or have views lose what they fail for.
 func TestProfileHides(t *testing.T) {
@@ -150,6 +170,33 @@ func TestRowPolicy(t *testing.T) {
 	r.conn.Username, r.conn.Password, r.options.Provenance.Off = "half", sink.NewSecret("x"), true
 	r.exec("ALTER TABLE $.t DROP COLUMN _sink, DROP COLUMN _incarnation, DROP COLUMN _topic, DROP COLUMN _partition, DROP COLUMN _offset")
 	r.open() // it is not asked for rows
+}
+
+// TestInsertOfAnAttempt: the server is told how long the attempt may take, no less
+// and hardly more, and that it is to write the block at once.
+func TestInsertOfAnAttempt(t *testing.T) {
+	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
+	r.options.Create = true
+	s := r.open()
+	for attempt, seconds := range map[time.Duration]string{0: "30", 17 * time.Second: "17", 17*time.Second + 1: "18"} {
+		w := r.claim(s)
+		if _, err := w.Append(t.Context(), r.chunk(0, []any{1})); err != nil {
+			t.Fatal(err)
+		}
+		c := cut(0, 1)
+		c.Attempt = attempt
+		if _, err := w.Stage(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		r.want("SELECT Settings['max_execution_time'], Settings['receive_timeout'], Settings['async_insert'] FROM system.processes WHERE position(query, 'INSERT INTO `$`') = 1",
+			seconds+"\t"+seconds+"\t0")
+		w.Close()
+		for end := time.Now().Add(10 * time.Second); r.query("SELECT count() FROM system.processes WHERE position(query, 'INSERT INTO `$`') = 1") != "0"; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("an INSERT that was given up is still open")
+			}
+		}
+	}
 }
 
 // TestSettingsOfTheSink: what exactness rests on is nobody else's.

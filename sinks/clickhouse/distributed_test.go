@@ -75,6 +75,20 @@ func TestDistributed(t *testing.T) {
 	}
 	on.want("SELECT count() FROM $.few", "2")
 
+	// And one may be on a Distributed table: it is filled where the batch arrives.
+	from := with("'good', n")
+	from.exec("CREATE TABLE $.v (n Int64) ENGINE = MergeTree ORDER BY n")
+	from.exec("CREATE MATERIALIZED VIEW $.mv TO $.v AS SELECT n FROM $.t")
+	mended(from, "`mv` fills `$`.`v`, and its non_replicated_deduplication_window is 0")
+	s = from.open()
+	for range 2 {
+		from.mustWrite(from.claim(s), 10, []any{1}, []any{2})
+	}
+	from.want("SELECT count() FROM $.v", "2")
+	// Another server would have another table of that name.
+	from.conn.Address = append(from.conn.Address, "127.0.0.1:1")
+	from.refused("`mv` fills `$`.`v`", "has 2 addresses", "of engine MergeTree is another one on each")
+
 	r.conn.Username, r.conn.Password = "blind", sink.NewSecret("x")
 	r.refused("are not to be seen", "GRANT REMOTE")
 	r.conn.Username = "seeing"

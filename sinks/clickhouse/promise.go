@@ -25,7 +25,7 @@ func (t *table) promise(addresses int) error {
 		if text := t.promiseOfShards(); text != "" {
 			return t.refuse("%s", text)
 		}
-		return nil
+		return t.promiseOfViews(addresses)
 	case !t.mergeTree():
 		return t.refuse("its engine %s does not remember what was inserted; use one of the MergeTree family", t.engine)
 	case addresses > 1 && !t.replicated():
@@ -35,7 +35,7 @@ func (t *table) promise(addresses int) error {
 	if text := t.narrow(); text != "" {
 		return t.refuse("%s", text)
 	}
-	return t.promiseOfViews()
+	return t.promiseOfViews(addresses)
 }
 
 // refuse is what a table that cannot promise is refused with.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/sinks/clickhouse"
 )
 
 const provenance = "_sink String, _incarnation String, _topic String, _partition Int32, _offset Int64"
@@ -74,8 +75,8 @@ func TestAtLeastOnce(t *testing.T) {
 // the rows that where selects.
 func forgetful(r *rig, where string) {
 	columns := "n Int64, k Int64"
-	if !r.options.Provenance.Off {
-		columns += ", " + provenance
+	if p := r.options.Provenance; !p.Off {
+		columns += fmt.Sprintf(", `%s` String, `%s` String, `%s` String, `%s` Int32, `%s` Int64", p.Sink, p.Incarnation, p.Topic, p.Partition, p.Offset)
 	}
 	r.exec("CREATE TABLE $.t (" + columns + ") ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
 	r.mustWrite(r.claim(r.open()), 0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})
@@ -102,13 +103,20 @@ func again(r *rig, since time.Time) error {
 	return r.commit(w, c)
 }
 
+// elsewhere are provenance columns under names of a person's own.
+func elsewhere() clickhouse.Provenance {
+	return clickhouse.Provenance{Sink: "by whom", Incarnation: "of it's", Topic: "from", Partition: "in", Offset: "at", Cut: "select"}
+}
+
 // TestForgottenBatch: a batch that the table has pushed out of its window is
-// completed from what the table has.
+// completed from what the table has, whatever the columns are called that tell.
 func TestForgottenBatch(t *testing.T) {
 	c := servers.ClickHouse(t)
-	for _, where := range []string{"1", "k = 0", "0", "n != 1"} {
+	usual := clickhouse.Spec().Options().(*clickhouse.Options).Provenance
+	for where, names := range map[string]clickhouse.Provenance{"1": usual, "k = 0": elsewhere(), "0": elsewhere(), "n != 1": usual} {
 		t.Run(where, func(t *testing.T) {
 			r := newRig(t, c, field("n", record.Int), field("k", record.Int))
+			r.options.Provenance = names
 			r.config.Timeout = time.Second
 			forgetful(r, where)
 			since := time.Now().Add(-time.Hour)
@@ -132,6 +140,9 @@ func TestForgottenBatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.want("SELECT n, count() FROM $.t WHERE n < 50 GROUP BY n ORDER BY n", "0\t1\n1\t1\n2\t1\n3\t1")
+			if _, found, err := r.open().Claim(t.Context(), claimed()); err != nil || found.State != sink.Has || found.High[0] != 4 {
+				t.Errorf("found %+v, %v", found, err)
+			}
 		})
 	}
 }
@@ -175,7 +186,7 @@ func TestForgottenGroups(t *testing.T) {
 	key := record.Field{Name: "k", Type: texts, Merge: record.MergeKey, Nullable: true}
 	at := record.Field{Name: "at", Type: moments, Merge: record.MergeKey}
 	r := newRig(t, servers.ClickHouse(t), key, at, amount)
-	r.config.Keys, r.config.Timeout, r.options.Create = []string{"k", "at"}, time.Second, true
+	r.config.Keys, r.config.Timeout, r.options.Create, r.options.Provenance = []string{"k", "at"}, time.Second, true, elsewhere()
 	r.options.OrderBy = []string{"at"}
 	groups := func() *record.Chunk {
 		c := r.chunk(0, []any{"a", 1, "1.50"}, []any{nil, 1, "2"}, []any{"b", 2, "3"})

@@ -114,7 +114,7 @@ func unquote(identifier string) string {
 }
 
 // promiseOfViews checks the tables that are filled from t.
-func (t *table) promiseOfViews() error {
+func (t *table) promiseOfViews(addresses int) error {
 	var errs []error
 	refuse := func(format string, args ...any) {
 		errs = append(errs, sink.Permanent(fmt.Errorf("table %s has materialized views that cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
@@ -132,6 +132,9 @@ func (t *table) promiseOfViews() error {
 			}
 		case !f.mergeTree():
 			refuse("%s fills %s, whose engine %s does not remember what was inserted", f.through.path(), f.path(), f.engine)
+		case addresses > 1 && !f.replicated(): // a repeat at another server would be in its own
+			refuse("%s fills %s; the connection has %d addresses, and a table of engine %s is another one on each of them; give one address, or use a replicated engine",
+				f.through.path(), f.path(), addresses, f.engine)
 		default:
 			if text := f.narrow(); text != "" {
 				refuse("%s fills %s, and %s", f.through.path(), f.path(), text)
