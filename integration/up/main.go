@@ -145,8 +145,6 @@ func (s *servers) startClickHouse(ctx context.Context) (err error) {
 func writer() stack.ClickHouseUser {
 	return stack.ClickHouseUser{Name: "sluice", Password: "a password", Grants: []string{
 		"INSERT, SELECT ON stats.events",
-		"SELECT ON system.tables",
-		"SELECT ON system.columns",
 		"SELECT ON system.parts",
 		"SELECT ON system.merge_tree_settings",
 	}}
