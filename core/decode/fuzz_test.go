@@ -390,7 +390,7 @@ func number(typ string, n json.Number) string {
 	if typ != "int" && typ != "decimal(20,5)" {
 		return "bad"
 	}
-	if len(n) > 100 || math.Abs(f) > 1e30 || f != 0 && math.Abs(f) < 1e-30 {
+	if len(n) > 400 || math.Abs(f) > 1e30 || f != 0 && math.Abs(f) < 1e-30 {
 		return "bad"
 	}
 	if f == 0 && strings.Trim(strings.ToLower(n.String()), "-0.") != "" && !strings.HasPrefix(strings.Trim(strings.ToLower(n.String()), "-0."), "e") {
