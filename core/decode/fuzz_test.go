@@ -396,9 +396,11 @@ func number(typ string, n json.Number) string {
 	if f == 0 && strings.Trim(strings.ToLower(n.String()), "-0.") != "" && !strings.HasPrefix(strings.Trim(strings.ToLower(n.String()), "-0."), "e") {
 		return "bad" // not zero, but nearer to it than any float
 	}
-	r, ok := new(big.Rat).SetString(n.String())
-	if !ok {
-		return "bad"
+	r := new(big.Rat)
+	if f != 0 { // of 0e99999999999999999999 big.Rat does not take the exponent
+		if _, ok := r.SetString(n.String()); !ok {
+			return "bad"
+		}
 	}
 	scale := map[string]int{"int": 0, "decimal(20,5)": 5}[typ]
 	text := r.FloatString(scale)

@@ -63,7 +63,8 @@ func plainly(t *testing.T, data []byte, from int64) (out []got, ok bool) {
 				return nil, false
 			}
 			b.Records = b.Records[n+int(length):]
-			if offset := b.FirstOffset + int64(rec.OffsetDelta); offset >= from {
+			// A batch that lies before the position by its header is not opened, whatever its records claim.
+			if offset := b.FirstOffset + int64(rec.OffsetDelta); offset >= from && b.FirstOffset+int64(b.LastOffsetDelta) >= from {
 				out = append(out, got{offset, string(rec.Key), string(rec.Value)})
 			}
 		}
