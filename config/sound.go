@@ -11,7 +11,11 @@ import (
 func (l *loader) sound() *Config {
 	c := &Config{places: l.config.places, streams: l.config.streams, partly: true}
 	for _, s := range l.config.Streams {
-		if !l.blamed("streams."+s.Name, "kafka", "files", "dead_letters", "slots", "defaults") {
+		aside := []string{"kafka", "files", "dead_letters", "slots", "defaults"}
+		if s.Files != nil && s.Format == Avro && s.Schema == nil {
+			aside[1] = "files.state" // the events are known by the files that there are
+		}
+		if !l.blamed("streams."+s.Name, aside...) {
 			c.Streams = append(c.Streams, s)
 		}
 	}

@@ -196,6 +196,11 @@ func TestCheckFindsMistakes(t *testing.T) {
 	folder(t, map[string]string{"readme": ""})
 	sluice(t, "check").want(t, 2, "", "no *.yaml or *.yml file in this folder")
 	sluice(t, "check", "-c", "nosuch").want(t, 2, "", "nosuch: does not exist")
+	// What Avro files hold is not looked for where it is not known which they are.
+	folder(t, map[string]string{"a.yaml": "streams:\n  e: {files: {paths: [\"[a\"], state: s}, format: avro}\n---\nsink: a\nfrom: e\nfields: {id: nosuch}\nfiles: {dir: out}\n"})
+	r = sluice(t, "check")
+	r.want(t, 2, "", "a.yaml:2:23: streams.e.files.paths[0]: is no glob")
+	r.want(t, 2, "", "sluice: 1 mistake in the configuration")
 }
 
 // What a sink's options say of its rows is told with its place, without a
