@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,6 +374,30 @@ func TestTLS(t *testing.T) {
 			t.Error("the proxy let in who has no certificate")
 		}
 	}
+}
+
+// TestCompression: what is chosen is what goes over the wire.
+func TestCompression(t *testing.T) {
+	c := servers.ClickHouse(t)
+	sent := map[string]int64{}
+	for _, compression := range []string{"none", "lz4", "zstd"} {
+		r := newRig(t, c, field("s", record.String))
+		p := stack.ProxyTo(t, c.Addr(), stack.Raw)
+		var n atomic.Int64
+		p.OnRequest(func(_ int, b []byte) stack.Action { n.Add(int64(len(b))); return stack.Forward })
+		r.options.Create, r.conn.Address, r.conn.Compression = true, []string{p.Addr()}, compression
+		var rows [][]any
+		for i := range 5000 {
+			rows = append(rows, []any{fmt.Sprint("https://example.com/path/", i*i%977, "/page/", i)})
+		}
+		r.mustWrite(r.claim(r.open()), 0, rows...)
+		r.want("SELECT uniqExact(s) FROM $.t", "5000")
+		sent[compression] = n.Load()
+	}
+	if sent["none"] < 150_000 || sent["lz4"] > sent["none"]/2 || sent["zstd"] > sent["lz4"]*3/4 {
+		t.Errorf("bytes that were sent: %v", sent)
+	}
+	t.Log(sent)
 }
 
 func carry(in net.Conn, to string) {

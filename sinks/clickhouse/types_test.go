@@ -67,6 +67,10 @@ func typeCases() []typeCase {
 		{"Int256", ints, []any{-1, math.MaxInt64}, []string{"-1", "9223372036854775807"}},
 		{"UInt128", whole, []any{strings.Repeat("9", 38), "-1"}, []string{strings.Repeat("9", 38), bad}},
 		{"UInt256", uints, []any{uint64(math.MaxUint64)}, []string{"18446744073709551615"}},
+		{"Int256", whole, []any{strings.Repeat("9", 38), "-" + strings.Repeat("9", 38), "0", nil}, []string{strings.Repeat("9", 38), "-" + strings.Repeat("9", 38), "0", noNull}},
+		{"UInt128", ints, []any{math.MaxInt64, -1}, []string{"9223372036854775807", bad}},
+		{"UInt256", whole, []any{strings.Repeat("9", 38), "0", "-1"}, []string{strings.Repeat("9", 38), "0", bad}},
+		{"UInt256", ints, []any{-1}, []string{bad}},
 		{"Float64", floats, []any{math.MaxFloat64, math.SmallestNonzeroFloat64, -0.1, math.Inf(-1), math.NaN()},
 			[]string{"1.7976931348623157e308", "5e-324", "-0.1", "-inf", "nan"}},
 		{"Float64", ints, []any{1 << 53, -(1 << 53), 1<<53 + 1}, []string{"9007199254740992", "-9007199254740992", "!not exact as a float"}},
@@ -89,11 +93,14 @@ func typeCases() []typeCase {
 		{"FixedString(3)", texts, []any{"abc", "abcd", ""}, []string{"abc", "!too long", "\\0\\0\\0"}},
 		{"UUID", texts, []any{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "61F0C404-5CB3-11E7-907B-A6006AD3DBA0", "61f0c404", "", "61f0c404-5cb3-11e7-907b-a6006ad3dbag"},
 			[]string{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "!none", "!none", "!none"}},
+		{"FixedString(3)", raw, []any{[]byte{0, 0xff, 1}, []byte("abcd")}, []string{"\\0\xff\x01", "!too long"}},
 		{"UUID", raw, []any{[]byte("0123456789abcdef")}, []string{"30313233-3435-3637-3839-616263646566"}},
 		{"Nullable(UUID)", texts, []any{nil}, []string{"\\N"}},
 		{"IPv4", texts, []any{"1.2.3.4", "255.255.255.255", "1.2.3", "::1"}, []string{"1.2.3.4", "255.255.255.255", "!none", "!none"}},
 		{"IPv4", uints, []any{uint64(16909060), uint64(1 << 32)}, []string{"1.2.3.4", bad}},
 		{"IPv6", texts, []any{"2001:db8::1", "1.2.3.4", "fe80::1%eth0"}, []string{"2001:db8::1", "::ffff:1.2.3.4", "!none"}},
+		{"IPv4", raw, []any{[]byte{1, 2, 3, 255}, []byte{1, 2, 3}}, []string{"1.2.3.255", "!none"}},
+		{"IPv6", raw, []any{[]byte("0123456789abcdef"), []byte{1, 2, 3, 4, 5}}, []string{"3031:3233:3435:3637:3839:6162:6364:6566", "!none"}},
 		{"Date", moments, []any{at("1970-01-01 00:00:00"), at("2149-06-06 23:59:59.999999"), at("2149-06-07 00:00:00"), at("1969-12-31 23:59:59")},
 			[]string{"1970-01-01", "2149-06-06", bad, bad}},
 		{"Date32", moments, []any{at("1900-01-01 00:00:00"), at("2299-12-31 23:59:59"), at("1899-12-31 23:59:59"), at("2300-01-01 00:00:00")},
@@ -107,6 +114,14 @@ func typeCases() []typeCase {
 		{"DateTime64(9, 'UTC')", moments, []any{at("2262-04-11 23:47:16.854775"), at("2262-04-11 23:47:16.854776"), at("1900-01-01 00:00:00")},
 			[]string{"2262-04-11 23:47:16.854775000", bad, "1900-01-01 00:00:00.000000000"}},
 		{"DateTime64(0, 'UTC')", moments, []any{at("2026-01-01 00:00:00.9")}, []string{"2026-01-01 00:00:00"}},
+		{"DateTime64(1, 'UTC')", moments, []any{at("1900-01-01 00:00:00"), at("2299-12-31 23:59:59.99")}, []string{"1900-01-01 00:00:00.0", "2299-12-31 23:59:59.9"}},
+		{"DateTime64(2, 'UTC')", moments, []any{at("1969-12-31 23:59:59.999"), at("2300-01-01 00:00:00")}, []string{"1969-12-31 23:59:59.99", bad}},
+		{"DateTime64(4, 'UTC')", moments, []any{at("2026-01-01 00:00:00.123456")}, []string{"2026-01-01 00:00:00.1234"}},
+		{"DateTime64(5, 'America/St_Johns')", moments, []any{at("2026-01-01 00:00:00.123456")}, []string{"2025-12-31 20:30:00.12345"}},
+		{"DateTime64(7, 'UTC')", moments, []any{at("1900-01-01 00:00:00.000001"), at("2299-12-31 23:59:59.999999")}, []string{"1900-01-01 00:00:00.0000010", "2299-12-31 23:59:59.9999990"}},
+		{"DateTime64(8, 'UTC')", moments, []any{at("1969-12-31 23:59:59.999999"), at("2299-12-31 23:59:59.999999"), at("1899-12-31 23:59:59.999999")},
+			[]string{"1969-12-31 23:59:59.99999900", "2299-12-31 23:59:59.99999900", bad}},
+		{"DateTime64(3)", moments, []any{nil}, []string{noNull}},
 		{"Enum8('a' = -128, 'it''s' = 127)", texts, []any{"a", "it's", "b"}, []string{"a", "it\\'s", "!none of its names"}},
 		{"Enum16('x' = 1000)", ints, []any{1000, 1}, []string{"x", "!none of its numbers"}},
 		{"Nullable(Enum8('a' = 1))", texts, []any{nil, "a"}, []string{"\\N", "a"}},
@@ -122,6 +137,18 @@ func typeCases() []typeCase {
 		{"Map(LowCardinality(String), Nullable(Int64))", record.Type{Kind: record.Map, Elem: &ints}, []any{[]any{nil}}, []string{"{'k0':NULL}"}},
 		{"JSON", objects, []any{`{"a":{"b":1},"c":["x"]}`, `[1]`, `{"a":1,"a":2}`, `{"a.b":1,"a":{"b":2}}`, `{"l":[{"a":1},{"a":2}],"n":null}`},
 			[]string{`{"a":{"b":1},"c":["x"]}`, "!no JSON object", "!a name twice", "!a path twice", `{"l":[{"a":1},{"a":2}]}`}},
+		{"LowCardinality(Int32)", ints, []any{7, -1 << 31, 7, 1 << 31, nil}, []string{"7", "-2147483648", "7", bad, noNull}},
+		{"LowCardinality(Nullable(UInt8))", ints, []any{nil, 0, 255, 256}, []string{"\\N", "0", "255", bad}},
+		{"LowCardinality(UInt64)", uints, []any{uint64(math.MaxUint64), uint64(0)}, []string{"18446744073709551615", "0"}},
+		{"LowCardinality(Int128)", whole, []any{"-" + strings.Repeat("9", 38)}, []string{"-" + strings.Repeat("9", 38)}},
+		{"LowCardinality(Float64)", floats, []any{-0.1, 0.0, math.Inf(1)}, []string{"-0.1", "0", "inf"}},
+		{"LowCardinality(Date)", moments, []any{at("2149-06-06 23:59:59"), at("2149-06-07 00:00:00")}, []string{"2149-06-06", bad}},
+		{"LowCardinality(Date32)", moments, []any{at("1900-01-01 00:00:00"), at("1899-12-31 23:59:59")}, []string{"1900-01-01", bad}},
+		{"LowCardinality(DateTime('UTC'))", moments, []any{at("2106-02-07 06:28:15"), at("2106-02-07 06:28:16")}, []string{"2106-02-07 06:28:15", bad}},
+		{"LowCardinality(UUID)", texts, []any{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "x"}, []string{"61f0c404-5cb3-11e7-907b-a6006ad3dba0", "!none"}},
+		{"LowCardinality(IPv4)", texts, []any{"1.2.3.4", "1.2.3"}, []string{"1.2.3.4", "!none"}},
+		{"LowCardinality(IPv6)", texts, []any{"2001:db8::1"}, []string{"2001:db8::1"}},
+		{"LowCardinality(Bool)", bools, []any{true, false}, []string{"true", "false"}},
 		{"SimpleAggregateFunction(sum, Int64)", ints, []any{5}, []string{"5"}},
 	}
 }
@@ -135,7 +162,7 @@ func TestTypes(t *testing.T) {
 		t.Run(tc.column+" from "+tc.from.String(), func(t *testing.T) {
 			r := newRig(t, c, record.Field{Name: "v", Type: tc.from, Nullable: true}, field("n", record.Int))
 			r.options.Provenance.Off = true
-			r.exec("CREATE TABLE $.t (v " + tc.column + ", n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
+			r.exec("CREATE TABLE $.t (v " + tc.column + ", n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100, allow_suspicious_low_cardinality_types = 1")
 			s := r.open()
 			w := r.claim(s)
 			for i, v := range tc.values {
@@ -252,4 +279,11 @@ func TestTuples(t *testing.T) {
 	w := r.claim(r.open())
 	r.mustWrite(w, 0, []any{1.5, 7, []any{1}, []any{2}}, []any{2.5, nil, []any{}, []any{}})
 	r.want("SELECT p, n.a, n.b FROM $.t ORDER BY p.x", "(1.5,7)\t[1]\t[2]\n(2.5,NULL)\t[]\t[]")
+	for i, row := range [][]any{{1.5, 1 << 31, []any{}, []any{}}, {1.5, 7, []any{128}, []any{1}}} {
+		err := r.write(r.claim(r.open()), 10, row)
+		var rows *sink.RowsError
+		if want := []string{"column p.y of type Nullable(Int32)", "column n.a of type Array(Int8)"}[i]; !errors.As(err, &rows) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), bad[1:]) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
 }
