@@ -3,6 +3,7 @@ package integration_test
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,6 +80,17 @@ func (h *holeRun) withLetters(lines string) gapDeployment {
 func (h *holeRun) run(lines string) *gapLife {
 	h.Helper()
 	return h.deploy("conf", h.one(lines))
+}
+
+// checked wants check --connect, on the YAML files of run, to end with this code
+// and to say this.
+func (h *holeRun) checked(code int, parts ...string) {
+	h.Helper()
+	cmd := exec.CommandContext(limit(h.T), h.binary, "check", "--connect", "-c", h.write("checked", h.one(holeBatch)))
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code || !containsAll(string(out), parts) {
+		h.Errorf("check --connect: %v, want exit code %d and %q in\n%s", err, code, parts, out)
+	}
 }
 
 // began runs a deployment on a new topic, and waits until its sink has ten events.

@@ -33,12 +33,15 @@ func TestClickHouseHoles(t *testing.T) {
 	}, func(t *testing.T) *holeRun { return newHoleRun(t, gapName(t), s, house) })
 }
 
-// holeUnchecked: a window of 0 is told before a row is written, with the
-// statement that mends it. A batch that has left a window, since the server took
+// holeUnchecked: a window of 0 is told before a row is written, by check --connect
+// and by run, with the statement that mends it. A batch that has left a window, since the server took
 // others while we were away, is completed from what the table has.
 func holeUnchecked(h *holeRun) {
 	h.topic(1)
-	h.sql("CREATE TABLE $.numbers (" + holeColumns + ") ENGINE = MergeTree ORDER BY n")
+	h.sql("CREATE TABLE $.numbers (" + strings.Replace(holeColumns, "pad ", "padd ", 1) + ") ENGINE = MergeTree ORDER BY n")
+	h.checked(1, "field pad has no column (the nearest is padd)", "column padd of type String has no field and no default",
+		"its non_replicated_deduplication_window is 0", "mend it with: ")
+	h.sql("ALTER TABLE $.numbers RENAME COLUMN padd TO pad")
 	h.produce(0, 10, 1)
 	l := h.run(holeBatch)
 	reason := l.reason("house", "its non_replicated_deduplication_window is 0", "mend it with: ")
@@ -46,6 +49,7 @@ func holeUnchecked(h *holeRun) {
 	_, fix, _ := strings.Cut(reason, "mend it with: ")
 	fix, _, _ = strings.Cut(fix, ";")
 	h.sql(fix)
+	h.checked(0)
 	l.has("house", span(0, 10)...)
 	l.settled("house", 10)
 
