@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/core/sink"
+	"github.com/sluicekit/sluice/integration/stack"
 	"github.com/sluicekit/sluice/sinks/clickhouse"
 )
 
@@ -38,6 +39,28 @@ func TestWindowIsChecked(t *testing.T) {
 			r.exec(fix)
 			r.open()
 		})
+	}
+}
+
+// TestWindowOfTheServer: what the server's configuration says counts for tables
+// that say nothing themselves.
+func TestWindowOfTheServer(t *testing.T) {
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Config: "<merge_tree><non_replicated_deduplication_window>500</non_replicated_deduplication_window></merge_tree>"})
+	for tail, want := range map[string]string{
+		"ORDER BY n": "", "PARTITION BY n % 2 ORDER BY n": "is 500 parts, and 100 batches of this table make up to 1000",
+		"ORDER BY n SETTINGS non_replicated_deduplication_window = 0": "its non_replicated_deduplication_window is 0",
+	} {
+		r := newRig(t, c, field("n", record.Int))
+		r.exec("CREATE TABLE $.t (n Int64, " + provenance + ") ENGINE = MergeTree " + tail)
+		if want != "" {
+			r.refused(want)
+			continue
+		}
+		s := r.open()
+		for range 2 {
+			r.mustWrite(r.claim(s), 0, []any{1}, []any{2})
+		}
+		r.want("SELECT count() FROM $.t", "2")
 	}
 }
 

@@ -98,6 +98,37 @@ func TestServerTrouble(t *testing.T) {
 	}
 }
 
+// TestTooManyQueries: a server that runs as many queries as it may is tried again.
+func TestTooManyQueries(t *testing.T) {
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "two", Password: "x", Grants: []string{"ALL ON *.*"},
+		Settings: "<max_concurrent_queries_for_user>2</max_concurrent_queries_for_user>"}}})
+	r := newRig(t, c, field("n", record.Int))
+	r.conn.Username, r.conn.Password, r.options.Create = "two", sink.NewSecret("x"), true
+	s := r.open()
+	writers := []sink.Writer{r.claim(s), r.claim(s), r.claim(s)}
+	for i := range 2 {
+		if _, err := writers[i].Append(t.Context(), r.chunk(int64(i), numbered(i, 1)...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writers[i].Stage(t.Context(), cut(int64(i), int64(i)+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.fails(writers[2], false, 2, numbered(2, 1), "TOO_MANY_SIMULTANEOUS_QUERIES", "runs as many queries as it may: it is tried again")
+	for i := range 2 {
+		if err := writers[i].Commit(t.Context(), cut(int64(i), int64(i)+1), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); r.query("SELECT count() FROM system.processes WHERE user = 'two'") != "0"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("an INSERT that was committed is still open")
+		}
+	}
+	r.mustWrite(r.claim(s), 2, numbered(2, 1)...)
+	r.want("SELECT count() FROM $.t", "3")
+}
+
 // TestSettings: the user's own settings count, for batches too.
 func TestSettings(t *testing.T) {
 	r := newRig(t, servers.ClickHouse(t), field("n", record.Int))
