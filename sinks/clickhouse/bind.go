@@ -91,13 +91,13 @@ func (s *clickHouse) bind(t *table) (*block, error) {
 	for _, name := range s.options.Provenance.names() {
 		filled[name] = true // of other sinks that write to the table: in the rows of this one they are empty
 	}
-	for _, c := range t.columns {
-		if _, null := c.typ.Nullable(); !filled[c.name] && c.defaults == "" && !null {
-			errs = append(errs, fmt.Errorf("column %s of type %s has no field and no default", c.name, c.text))
+	for i := range t.columns {
+		if c := &t.columns[i]; !filled[c.name] {
+			errs = append(errs, t.unfilled(c, filled))
 		}
 	}
-	if len(errs) > 0 {
-		return nil, sink.Permanent(fmt.Errorf("table %s does not fit: %w", t.path(), errors.Join(errs...)))
+	if err := errors.Join(errs...); err != nil {
+		return nil, sink.Permanent(fmt.Errorf("table %s does not fit: %w", t.path(), err))
 	}
 	return b, nil
 }

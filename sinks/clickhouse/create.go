@@ -128,7 +128,7 @@ func (s *clickHouse) addColumns(ctx context.Context, q *session, t *table) (adde
 		if t.column(f.Name) == nil && t.tupleOf(f.Name) == nil {
 			text := columnType(f.Type, f.Nullable)
 			if !strings.HasPrefix(text, "Nullable(") { // or whoever else writes to the table would have to fill it
-				text += " DEFAULT defaultValueOfTypeName(" + literal(text) + ")"
+				text += " DEFAULT " + s.addedDefault(t, f, text)
 			}
 			all = append(all, "ADD COLUMN IF NOT EXISTS "+quote(f.Name)+" "+text)
 		}
@@ -147,6 +147,15 @@ func (s *clickHouse) addColumns(ctx context.Context, q *session, t *table) (adde
 		return false, fmt.Errorf("add columns to %s: %w", t.path(), explainStatement(err))
 	}
 	return true, nil
+}
+
+// addedDefault is what an added column has in the rows of those who do not fill
+// it, and in rows that are there already.
+func (s *clickHouse) addedDefault(t *table, f record.Field, typ string) string {
+	if siblings := t.siblings(f.Name); f.Type.Kind == record.List && len(siblings) > 0 {
+		return asLongAs(siblings[0].name, columnType(*f.Type.Elem, true))
+	}
+	return "defaultValueOfTypeName(" + literal(typ) + ")"
 }
 
 // prepare finds the table as the sink needs it, which may make or change it.
