@@ -70,13 +70,13 @@ func (s *clickHouse) check(ctx context.Context, q *session, t *table) (*block, e
 	if b != nil {
 		err = errors.Join(err, t.steady(b))
 	}
-	if b != nil && b.identified && t.mergeTree() {
+	if b != nil && b.identified && (t.mergeTree() || t.distributed() && err == nil) {
 		if asked := t.readPolicy(ctx, q); asked != nil {
 			return nil, asked
 		}
-		if t.veiled {
-			err = errors.Join(err, t.refuse("a row policy hides rows of it from the user, which would be taken for missing and be sent again; "+
-				"mend it with CREATE ROW POLICY … USING 1 TO the user, or DROP ROW POLICY, or do without these columns, see provenance"))
+		if t.veiled != "" {
+			err = errors.Join(err, t.refuse("%s, which would be taken for missing and be sent again; "+
+				"mend it with CREATE ROW POLICY … USING 1 TO the user, or DROP ROW POLICY, or do without these columns, see provenance", t.veiled))
 		}
 	}
 	return b, err

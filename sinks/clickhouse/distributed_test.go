@@ -94,3 +94,40 @@ func TestDistributed(t *testing.T) {
 	r.conn.Username = "seeing"
 	r.open()
 }
+
+// TestRowPolicyOfShard: whom a shard hides rows from is said by the shard.
+func TestRowPolicyOfShard(t *testing.T) {
+	const columns = "(n Int64, " + provenance + ") ENGINE = "
+	shard := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "half", Password: "x", Grants: []string{"ALL ON *.*"},
+		Databases: "<policy><t><filter>n = 0</filter></t></policy>"}}})
+	on := &rig{TB: t, server: shard, database: "policy"}
+	if err := shard.CreateDatabase(t.Context(), on.database); err != nil {
+		t.Fatal(err)
+	}
+	on.exec("CREATE TABLE $.t " + columns + "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	host, port, err := net.SplitHostPort(shard.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replica := strings.NewReplacer("HOST", host, "PORT", port).Replace("<shard><replica><host>HOST</host><port>PORT</port>USER</replica></shard>")
+	grants := rights("REMOTE ON *.*")
+	grants[0] = strings.Replace(grants[0], "*.t", "front.*", 1)
+	c := stack.ClickHouseWith(t, stack.ClickHouseOptions{Users: []stack.ClickHouseUser{{Name: "sluice", Password: "x", Grants: grants}}, Config: "<remote_servers><all>" +
+		strings.Replace(replica, "USER", "", 1) + "</all><half>" + strings.Replace(replica, "USER", "<user>half</user><password>x</password>", 1) + "</half></remote_servers>"})
+	if err := c.CreateDatabase(t.Context(), "front"); err != nil {
+		t.Fatal(err)
+	}
+	for _, cluster := range []string{"all", "half"} {
+		r := newRig(t, c, field("n", record.Int))
+		r.database, r.conn.Database, r.conn.Username, r.conn.Password, r.options.Table = "front", "front", "sluice", sink.NewSecret("x"), cluster
+		r.exec("CREATE TABLE $." + cluster + " " + columns + "Distributed('" + cluster + "', 'policy', 't', n)")
+		if cluster == "all" { // which the shard hides nothing from
+			r.mustWrite(r.claim(r.open()), 0, []any{1})
+			r.open()
+			continue
+		}
+		r.refused("a row policy of a shard hides rows of it", "DROP ROW POLICY", "delivery: at_least_once")
+		r.config.Delivery = sink.AtLeastOnce
+		r.open()
+	}
+}

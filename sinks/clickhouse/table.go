@@ -2,11 +2,14 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/sluicekit/sluice/core/sink"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
@@ -36,7 +39,7 @@ type table struct {
 	hidden   error      // why they are not to be seen
 
 	unseen []viewName // views, and tables that they fill, that the user may not see
-	veiled bool       // a row policy hides rows of it from the user
+	veiled string     // what hides rows of it from the user: a row policy
 }
 
 type tableColumn struct {
@@ -157,14 +160,25 @@ func (t *table) readHead(ctx context.Context, q *session) (found bool, err error
 }
 
 // readPolicy finds out whether the user sees all rows. That takes no right but
-// SELECT: the server's plan of a question has the policy in it.
+// SELECT: the server's plan of a question has the policy in it. Of a table without
+// parts there is no plan, but then nothing is hidden, and each claim asks again.
 func (t *table) readPolicy(ctx context.Context, q *session) error {
-	err := q.rows(ctx, "EXPLAIN actions = 1 SELECT 1 FROM "+t.path(), func(scan func(...any) error) error {
+	options, found := "actions = 1", "a row policy hides rows of it from the user"
+	if t.distributed() { // the shards say what they would do, for whom they are asked as
+		options, found = "actions = 1, distributed = 1", "a row policy of a shard hides rows of it from the user that the shard is asked as"
+	}
+	err := q.rows(ctx, "EXPLAIN "+options+" SELECT 1 FROM "+t.path(), func(scan func(...any) error) error {
 		var line string
 		err := scan(&line)
-		t.veiled = t.veiled || strings.Contains(line, "Row level filter")
+		if strings.Contains(line, "Row level filter") {
+			t.veiled = found
+		}
 		return err
 	})
+	var e *clickhouse.Exception
+	if t.distributed() && errors.As(err, &e) && e.Code == codeUnknownSetting {
+		return nil // of a server that cannot tell
+	}
 	if err != nil {
 		return fmt.Errorf("ask whether all rows of %s are to be seen: %w", t.path(), err)
 	}
