@@ -68,7 +68,7 @@ func (s *clickHouse) check(ctx context.Context, q *session, t *table) (*block, e
 	}
 	err = errors.Join(err, t.promise(len(s.dialer.addresses)))
 	if b != nil {
-		err = errors.Join(err, t.steady(b))
+		err = errors.Join(err, t.steady(b), t.steadyViews(b))
 	}
 	if b != nil && b.identified && (t.mergeTree() || t.distributed() && err == nil) {
 		if asked := t.readPolicy(ctx, q); asked != nil {

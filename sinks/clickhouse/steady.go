@@ -61,8 +61,7 @@ var aliased = regexp.MustCompile(`(?i)\bAS (` + identifier + `)`)
 
 // movedBy says what gives the partition of a table's rows another value each time
 // that a view fills it: a call in the view, or in the default of a column that the
-// view leaves out. It is "" if nothing does. A call that reaches the table through
-// another view is not seen.
+// view leaves out. It is "" if nothing does. What comes from afar steadyViews sees.
 func (t *table) movedBy(view string) string {
 	called := map[string]string{} // by the column
 	for _, m := range volatile.FindAllStringSubmatchIndex(view, -1) {
@@ -77,18 +76,24 @@ func (t *table) movedBy(view string) string {
 		if strings.Contains(view, "`"+column+"` ") {
 			continue // the view gives it
 		}
-		_, rest, _ := strings.Cut(t.create, "`"+column+"` ")
-		rest, _, _ = strings.Cut(rest, ", `")
-		if _, expr, ok := strings.Cut(rest, " DEFAULT "); ok {
-			rest = expr
-		} else if _, expr, ok := strings.Cut(rest, " MATERIALIZED "); ok {
-			rest = expr
-		} else {
-			continue
-		}
-		rest, _, _ = strings.Cut(rest, "ENGINE = ")
-		if m := volatile.FindStringSubmatch(rest); m != nil {
+		if m := volatile.FindStringSubmatch(defaultIn(t.create, column)); m != nil {
 			return m[1] + "()"
+		}
+	}
+	return ""
+}
+
+// defaultIn is a column's default in the statement that makes a table; "" if it
+// has none.
+func defaultIn(create, column string) string {
+	_, rest, _ := strings.Cut(create, "`"+column+"` ")
+	rest, _, _ = strings.Cut(rest, ", `")
+	for _, kind := range []string{" DEFAULT ", " MATERIALIZED "} {
+		if _, expr, ok := strings.Cut(rest, kind); ok {
+			for _, after := range []string{"ENGINE = ", " CODEC(", " TTL "} {
+				expr, _, _ = strings.Cut(expr, after)
+			}
+			return expr
 		}
 	}
 	return ""

@@ -33,6 +33,8 @@ type table struct {
 	views    []viewName // on it
 	filled   []*table   // by these, and by those on what they fill
 	through  viewName   // of one of filled: the view that fills it
+	view     string     // of one of filled: the statement that makes that view
+	source   *table     // of one of filled: the table that the view is on
 	moves    string     // of one of filled: what a partition of its rows rests on that is another each time
 	shards   []*table   // of a Distributed one: those behind it
 	sharding string     // what its engine says of it

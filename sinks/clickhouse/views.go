@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sluicekit/sluice/core/sink"
@@ -27,10 +28,10 @@ const maxViews = 1000
 // on those.
 func (t *table) readViews(ctx context.Context, q *session) error {
 	seen := map[viewName]bool{}
-	todo := t.views
+	todo, on := t.views, slices.Repeat([]*table{t}, len(t.views))
 	for len(todo) > 0 && len(seen) < maxViews {
-		v := todo[0]
-		todo = todo[1:]
+		v, source := todo[0], on[0]
+		todo, on = todo[1:], on[1:]
 		if seen[v] {
 			continue
 		}
@@ -55,9 +56,9 @@ func (t *table) readViews(ctx context.Context, q *session) error {
 			t.unseen = append(t.unseen, *target)
 			continue
 		}
-		filled.through, filled.moves = v, filled.movedBy(view)
+		filled.through, filled.view, filled.source, filled.moves = v, view, source, filled.movedBy(view)
 		t.filled = append(t.filled, filled)
-		todo = append(todo, filled.views...)
+		todo, on = append(todo, filled.views...), append(on, slices.Repeat([]*table{filled}, len(filled.views))...)
 	}
 	return nil
 }
@@ -113,13 +114,19 @@ func unquote(identifier string) string {
 	return strings.NewReplacer("\\\\", "\\", "\\`", "`", "\\'", "'").Replace(identifier[1 : len(identifier)-1])
 }
 
+// fallsElsewhere is why a partition must not change.
+const fallsElsewhere = "so that a repeated batch may fall into another partition, where it is taken again; partition by what comes of the event"
+
+// refuseView is what a table is refused with for what is filled from it.
+func (t *table) refuseView(format string, args ...any) error {
+	return sink.Permanent(fmt.Errorf("table %s has materialized views that cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
+		t.path(), fmt.Errorf(format, args...)))
+}
+
 // promiseOfViews checks the tables that are filled from t.
 func (t *table) promiseOfViews(addresses int) error {
 	var errs []error
-	refuse := func(format string, args ...any) {
-		errs = append(errs, sink.Permanent(fmt.Errorf("table %s has materialized views that cannot take each batch exactly once: %w; or accept repeated rows with delivery: at_least_once",
-			t.path(), fmt.Errorf(format, args...))))
-	}
+	refuse := func(format string, args ...any) { errs = append(errs, t.refuseView(format, args...)) }
 	for _, v := range t.unseen {
 		refuse("%s is not to be seen by the user, so that its deduplication cannot be checked; mend it with: GRANT SHOW TABLES ON %s.*", v.path(), quote(v.database))
 	}
@@ -140,8 +147,7 @@ func (t *table) promiseOfViews(addresses int) error {
 				refuse("%s fills %s, and %s", f.through.path(), f.path(), text)
 			}
 			if f.moves != "" {
-				refuse("%s fills %s, whose PARTITION BY rests on %s, so that a repeated batch may fall into another partition, where it is taken again; partition by what comes of the event",
-					f.through.path(), f.path(), f.moves)
+				refuse("%s fills %s, whose PARTITION BY rests on %s, "+fallsElsewhere, f.through.path(), f.path(), f.moves)
 			}
 		}
 	}
