@@ -180,7 +180,7 @@ func (l *live) read() ([]source.Record, error) {
 func (l *live) until(n int) []string {
 	l.t.Helper()
 	var out []string
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for len(out) < n && time.Now().Before(deadline) {
 		out = append(out, l.some()...)
 	}
@@ -206,7 +206,7 @@ func (l *live) some() []string {
 func (l *live) all() ([]string, error) {
 	l.t.Helper()
 	var out []string
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		ends, failure := l.s.Complete()
 		if ends != nil && l.at >= ends[0] {

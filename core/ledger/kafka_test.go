@@ -61,7 +61,7 @@ func working(t *testing.T, m *source.Member, c *source.Cluster) (*ledger.Writer,
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := ledger.NewWriter(membership{g, c}, ledger.Options{Timeout: 5 * time.Second})
+	w := ledger.NewWriter(membership{g, c}, ledger.Options{Timeout: time.Minute})
 	if err := w.Load(t.Context(), layouts(4, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +79,13 @@ func TestOverKafkasProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.Close()
-	c, err := source.Open(source.Options{Brokers: k.ListenAddrs(), RequestTimeout: 5 * time.Second})
+	c, err := source.Open(source.Options{Brokers: k.ListenAddrs(), RequestTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	member := source.NewMember(c, source.MemberOptions{
-		Group: "g", Topics: []string{"events"}, Session: 3 * time.Second, Rebalance: 5 * time.Second,
+		Group: "g", Topics: []string{"events"}, Session: 30 * time.Second, Rebalance: 30 * time.Second,
 		Layout: func(context.Context) ([]source.Layout, error) {
 			return []source.Layout{{Topic: "events", Partitions: 4, Width: 2}}, nil
 		},
@@ -144,7 +144,7 @@ func TestOverKafkasProtocol(t *testing.T) {
 	wantEnded(t, w.Put(t.Context(), at(0), entry("a", 10, 10)))
 	select {
 	case <-g.Ended():
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the generation goes on after an unanswered commit")
 	}
 }

@@ -106,9 +106,9 @@ func TestFetchEndsWithContext(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		began := time.Now()
-		f, err := c.Fetch(ctx, FetchRequest{Topic: "events", MaxBytes: 1 << 20, MaxWait: 10 * time.Second}, buf)
+		f, err := c.Fetch(ctx, FetchRequest{Topic: "events", MaxBytes: 1 << 20, MaxWait: time.Minute}, buf)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 3*time.Second {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 30*time.Second {
 			t.Fatal(err, time.Since(began))
 		}
 		clear(f.Buf[:cap(f.Buf)]) // ours again: the race detector watches
@@ -121,7 +121,7 @@ func TestCloseEndsCalls(t *testing.T) {
 	c := open(t, k)
 	failed := make(chan error)
 	go func() {
-		_, err := c.Fetch(deadline(t), FetchRequest{Topic: "events", MaxBytes: 1 << 20, MaxWait: 10 * time.Second}, nil)
+		_, err := c.Fetch(deadline(t), FetchRequest{Topic: "events", MaxBytes: 1 << 20, MaxWait: time.Minute}, nil)
 		failed <- err
 	}()
 	time.Sleep(100 * time.Millisecond)
@@ -336,7 +336,7 @@ func TestSecured(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		k := fake(t, kfake.TLS(server), kfake.EnableSASL(), kfake.Superuser(mechanism, "sluice", "secret"))
 		try := func(password string, tc *tls.Config) error {
-			c, err := Open(Options{Brokers: k.ListenAddrs(), TLS: tc, SASL: &SASL{mechanism, "sluice", password}, DialTimeout: 2 * time.Second})
+			c, err := Open(Options{Brokers: k.ListenAddrs(), TLS: tc, SASL: &SASL{mechanism, "sluice", password}, DialTimeout: 30 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}

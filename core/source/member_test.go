@@ -18,7 +18,7 @@ func noLeaks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		var left string
-		for range 100 {
+		for range 1500 {
 			buf := make([]byte, 1<<20)
 			buf = buf[:runtime.Stack(buf, true)]
 			left = ""
@@ -49,7 +49,7 @@ func fake(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 
 func open(t testing.TB, k *kfake.Cluster) *Cluster {
 	t.Helper()
-	c, err := Open(Options{Brokers: k.ListenAddrs(), RequestTimeout: 5 * time.Second})
+	c, err := Open(Options{Brokers: k.ListenAddrs(), RequestTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,14 +58,15 @@ func open(t testing.TB, k *kfake.Cluster) *Cluster {
 }
 
 func deadline(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
+// newTestMember is one whose session outlasts a machine that stands still for a while: what it tests is not the session.
 func newTestMember(t *testing.T, c *Cluster, change func(*MemberOptions)) *Member {
 	o := MemberOptions{
-		Group: "g", Topics: []string{"events"}, Session: 3 * time.Second, Rebalance: 5 * time.Second, Heartbeat: 50 * time.Millisecond,
+		Group: "g", Topics: []string{"events"}, Session: 30 * time.Second, Rebalance: 30 * time.Second, Heartbeat: 50 * time.Millisecond,
 		Layout: func(context.Context) ([]Layout, error) { return []Layout{{"events", 4, 1}}, nil },
 	}
 	if change != nil {

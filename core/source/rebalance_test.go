@@ -66,7 +66,7 @@ func closed(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal(what, "is not closed")
 	}
 }
@@ -119,6 +119,7 @@ func TestRebalance(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first round takes nothing from anybody; who has too much settles it.
+	began := time.Now()
 	g2 := rejoin(t, a, g1.Slots())
 	g3 := <-joined
 	if g2.ID() != g3.ID() || g2.ID() != g1.ID()+1 || g2.MemberID() != g1.MemberID() {
@@ -127,8 +128,9 @@ func TestRebalance(t *testing.T) {
 	if len(g2.Slots()) != 4 || len(g2.Settle()) != 3 || len(g3.Slots()) != 0 || len(g3.Settle()) != 0 {
 		t.Fatal(g2.Slots(), g2.Settle(), g3.Slots(), g3.Settle())
 	}
-	if d := time.Until(g2.SettleBy()); d < 4*time.Second || d > 5*time.Second {
-		t.Fatal("to be settled in", d)
+	const within = 27 * time.Second // of the 30 that a rebalance may take
+	if by := g2.SettleBy(); by.Before(began.Add(within)) || by.After(time.Now().Add(within)) {
+		t.Fatal("to be settled in", time.Until(by))
 	}
 	if err := g2.Commit(deadline(t), []OffsetCommit{{"events", 0, 2, -1, "settled"}}); err != nil {
 		t.Fatal(err)
@@ -173,12 +175,12 @@ func TestHeartbeatCodes(t *testing.T) {
 	noLeaks(t)
 	k := fake(t)
 	c := open(t, k)
-	m := newTestMember(t, c, func(o *MemberOptions) { o.Session, o.Heartbeat = 3*time.Second, time.Second })
+	m := newTestMember(t, c, func(o *MemberOptions) { o.Heartbeat = time.Second })
 	g := join(t, m)
 	raw := func(id string, generation int32) int16 {
 		req := kmsg.NewPtrHeartbeatRequest()
 		req.Group, req.Generation, req.MemberID = "g", generation, id
-		r, err := c.ask(deadline(t), "g", exchange{req: req, min: 3, max: 4, timeout: time.Second})
+		r, err := c.ask(deadline(t), "g", exchange{req: req, min: 3, max: 4, timeout: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +195,7 @@ func TestHeartbeatCodes(t *testing.T) {
 	if code := raw(g.MemberID(), g.ID()-1); code != 22 {
 		t.Fatal(code)
 	}
-	if err := c.leaveGroup(deadline(t), "g", g.MemberID(), "", time.Second); err != nil { // somebody removes it
+	if err := c.leaveGroup(deadline(t), "g", g.MemberID(), "", time.Minute); err != nil { // somebody removes it
 		t.Fatal(err)
 	}
 	if err := g.Heartbeat(deadline(t)); !isCode(err, 25) {
@@ -214,11 +216,11 @@ func TestHeartbeatCodes(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	noLeaks(t)
 	k := fake(t)
-	m := newTestMember(t, open(t, k), func(o *MemberOptions) { o.Session, o.Heartbeat = 300*time.Millisecond, 100*time.Millisecond })
+	m := newTestMember(t, open(t, k), func(o *MemberOptions) { o.Session, o.Heartbeat = time.Second, 100*time.Millisecond })
 	g := join(t, m)
 	hang := make(chan struct{})
 	h := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.CoordinatorNotAvailable, Count: -1})
-	go func() { time.Sleep(900 * time.Millisecond); h.Remove(); close(hang) }()
+	go func() { time.Sleep(2500 * time.Millisecond); h.Remove(); close(hang) }()
 	stillOpen(t, "ended", g.Ended())
 	<-hang
 	closed(t, "ended", g.Ended())
@@ -231,10 +233,10 @@ func TestExpiry(t *testing.T) {
 func TestSilence(t *testing.T) {
 	noLeaks(t)
 	k := fake(t)
-	m := newTestMember(t, open(t, k), func(o *MemberOptions) { o.Session, o.Rebalance = 300*time.Millisecond, 500*time.Millisecond })
+	m := newTestMember(t, open(t, k), func(o *MemberOptions) { o.Session, o.Rebalance = time.Second, 4*time.Second })
 	g := join(t, m)
 	k.Close()
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(1200 * time.Millisecond)
 	stillOpen(t, "ended", g.Ended())
 	closed(t, "ended", g.Ended())
 	if !errors.Is(g.Err(), ErrExpired) {
@@ -304,7 +306,7 @@ func TestJoinEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := b.Join(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 2*time.Second {
+	if _, err := b.Join(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 20*time.Second { // the rebalance would take 30
 		t.Fatal(err, time.Since(began))
 	}
 	if err := b.Leave(deadline(t)); err != nil {

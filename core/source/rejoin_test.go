@@ -90,7 +90,7 @@ func TestCommitUnansweredWhileRejoining(t *testing.T) {
 func TestRejoinOfAForgottenMember(t *testing.T) {
 	noLeaks(t)
 	k := fake(t)
-	m := newTestMember(t, open(t, k), nil)
+	m := newTestMember(t, open(t, k), func(o *MemberOptions) { o.Session = 6 * time.Second }) // its ghost goes with the session
 	g := join(t, m)
 	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.UnknownMemberID, TopLevel: true, Group: "g"})
 	if _, err := m.Rejoin(deadline(t), g.Slots()); !isCode(err, 25) {
@@ -110,9 +110,9 @@ func oldMember(t *testing.T, c *Cluster, member string, generation func(id strin
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = protocolEager, sub.AppendTo(nil)
 	req := kmsg.NewPtrJoinGroupRequest()
-	req.Group, req.MemberID, req.ProtocolType, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = "g", member, protocolType, 3000, 5000
+	req.Group, req.MemberID, req.ProtocolType, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = "g", member, protocolType, 30_000, 30_000
 	req.Protocols = append(req.Protocols, p)
-	r, err := c.ask(deadline(t), "g", exchange{req: req, min: 5, max: 9, timeout: 20 * time.Second})
+	r, err := c.ask(deadline(t), "g", exchange{req: req, min: 5, max: 9, timeout: time.Minute})
 	if err != nil {
 		t.Error(err)
 		return
@@ -144,7 +144,7 @@ func TestMixedReleases(t *testing.T) {
 		req := kmsg.NewPtrSyncGroupRequest()
 		req.Group, req.Generation, req.MemberID = "g", generation, id
 		req.ProtocolType, req.Protocol = kmsg.StringPtr(protocolType), kmsg.StringPtr(protocolEager)
-		r, err := old.ask(deadline(t), "g", exchange{req: req, min: 3, max: 5, timeout: 10 * time.Second})
+		r, err := old.ask(deadline(t), "g", exchange{req: req, min: 3, max: 5, timeout: time.Minute})
 		if err != nil || leader {
 			t.Error(err, leader)
 			close(shares)
@@ -158,7 +158,7 @@ func TestMixedReleases(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if err := old.leaveGroup(context.Background(), "g", id, "", time.Second); err != nil {
+		if err := old.leaveGroup(context.Background(), "g", id, "", time.Minute); err != nil {
 			t.Error(err)
 		}
 		shares <- s

@@ -234,7 +234,7 @@ func serve(t *testing.T, r *telemetry.Registry, addr string) string {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("Serve did not return")
 		}
 	})
