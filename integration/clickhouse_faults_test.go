@@ -14,7 +14,7 @@ import (
 // two partitions wide.
 func TestClickHouseFaults(t *testing.T) {
 	runClickHouseFaults(t, harness.Options{
-		Events: 200_000, PerSecond: 2000, Evidence: 1, Limit: 9 * time.Minute,
+		Events: 200_000, PerSecond: 2000, Evidence: 1, Limit: 25 * time.Minute,
 		Faults: harness.Faults{
 			Kills: 4, Servers: 5, LateCommits: 1, LateLedger: 1, Terms: 1, Rests: 2, Severs: 1,
 			LedgerStops: 1, BlockStops: 2, ForgetStops: 1, BeatStops: 1, LedgerCuts: 1, CommitCuts: 12,

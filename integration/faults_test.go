@@ -16,7 +16,7 @@ import (
 // events below the positions stored with them.
 func TestFaults(t *testing.T) {
 	runFaults(t, harness.Options{
-		Partitions: 5, Events: 200_000, PerSecond: 1500, Evidence: 3, Limit: 6 * time.Minute,
+		Partitions: 5, Events: 200_000, PerSecond: 1500, Evidence: 3, Limit: 25 * time.Minute,
 		Faults: harness.Faults{
 			Kills: 15, LateCommits: 3, LateLedger: 3, Terms: 2, Rests: 4, Severs: 2, Brokers: 2, BrokerStops: 1,
 			LedgerStops: 5, WriteStops: 5, CommitStops: 2, LedgerCuts: 4, LedgerLate: 1, CommitCuts: 22,
@@ -27,7 +27,7 @@ func TestFaults(t *testing.T) {
 // The same with slots of two partitions, the last one of one: cuts are vectors.
 func TestFaultsWidth2(t *testing.T) {
 	runFaults(t, harness.Options{
-		Partitions: 5, Slots: 3, Events: 30_000, PerSecond: 1500, Limit: 4 * time.Minute,
+		Partitions: 5, Slots: 3, Events: 30_000, PerSecond: 1500, Limit: 20 * time.Minute,
 		Faults: harness.Faults{Kills: 3, Rests: 2, LateCommits: 1, LateLedger: 1, LedgerStops: 1, WriteStops: 1, LedgerCuts: 1, CommitCuts: 3},
 	})
 }

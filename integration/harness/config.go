@@ -58,7 +58,7 @@ func writeConfig(dir, client, kafka, db, archive string, o Options, s *store) er
 	static, expires, rebalance := "", session, 4*session
 	if o.Static {
 		// A restart must be over before the session.
-		static, expires, rebalance = "\n      instance_id: "+client, 20*session, 20*session
+		static, expires, rebalance = "\n      instance_id: "+client, 40*session, 40*session
 	}
 	files := map[string]string{"streams.yaml": fmt.Sprintf(streamsYAML, kafka, client, static, expires, rebalance, width, fmt.Sprintf(s.connection, db))}
 	for name, text := range s.sinks {

@@ -110,8 +110,8 @@ func (i *instance) stop() error {
 	}
 	select {
 	case <-i.ended():
-	case <-time.After(25 * time.Second):
-		return errors.Join(fmt.Errorf("instance %s did not stop within 25 s of SIGTERM", i.name), i.kill())
+	case <-time.After(45 * time.Second):
+		return errors.Join(fmt.Errorf("instance %s did not stop within 45 s of SIGTERM", i.name), i.kill())
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -133,7 +133,7 @@ func (i *instance) freeze() error {
 	if err := i.signal(syscall.SIGSTOP, false); err != nil {
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if halted(i.pid) {
 			return nil
 		}

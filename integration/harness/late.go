@@ -79,7 +79,7 @@ func (d *director) stopAtBeat(ctx context.Context) error {
 		return len(open) > 0
 	}
 	if err := d.spring(ctx, d.gate, d.gate.set(t), "the heartbeat before a block"); err != nil {
-		return err
+		return errors.Join(errMissed, err)
 	}
 	d.timeline.note("stop %s with %d INSERTs open", victim.name, len(open))
 	if frozen != nil {

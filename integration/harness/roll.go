@@ -82,7 +82,7 @@ func (d *director) quiet(ctx context.Context) (map[*instance][]carried, error) {
 	const calm = 3 * time.Second
 	var since time.Time
 	last := -1
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); {
 		now, one := map[*instance][]carried{}, 0
 		for k, i := range d.instances {
 			all, err := i.generations()
@@ -109,12 +109,12 @@ func (d *director) quiet(ctx context.Context) (map[*instance][]carried, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the instances have not come to rest in one generation within a minute")
+	return nil, fmt.Errorf("the instances have not come to rest in one generation within three minutes")
 }
 
 // carries waits until an instance has begun.
 func (d *director) carries(ctx context.Context, i *instance) (carried, error) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		all, err := i.generations()
 		if err != nil {
 			return carried{}, err
@@ -126,5 +126,5 @@ func (d *director) carries(ctx context.Context, i *instance) (carried, error) {
 			return carried{}, err
 		}
 	}
-	return carried{}, fmt.Errorf("%s has not begun within 30 s", i.name)
+	return carried{}, fmt.Errorf("%s has not begun within a minute", i.name)
 }

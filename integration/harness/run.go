@@ -30,7 +30,7 @@ type Options struct {
 	Storm      Storm
 	Evidence   int           // of each kind at least so many; 0: none is asked for
 	Limit      time.Duration // of the whole run
-	Patience   int           // how many times longer than else everything may take; 0: once
+	Patience   int           // how many times longer than else everything may take; 0: twice
 }
 
 // Faults is how many of each kind a run has.
@@ -202,7 +202,7 @@ func newRun(t testing.TB, o Options, dir string) (*run, error) {
 		r.archive = newArchive(filepath.Join(dir, "archive"), r.watch)
 	}
 	r.rate = &pace{perSecond: o.PerSecond}
-	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, patience: time.Duration(max(1, o.Patience)), done: map[string]int{}}
+	r.director = &director{rng: r.rng, instances: r.instances, kafka: k, store: r.store, gate: r.gate, observer: r.observer, timeline: r.timeline, rate: r.rate, rest: r.rest, patience: time.Duration(max(2, o.Patience)), done: map[string]int{}}
 	for n := range 2 {
 		name := fmt.Sprintf("producer-%d", n)
 		said, err := os.Create(filepath.Join(dir, name+".txt")) // no .log: those are the program's
@@ -290,7 +290,7 @@ func (r *run) startFirst(ctx context.Context) error {
 	if err := r.instances[0].start(); err != nil {
 		return err
 	}
-	for end := time.Now().Add(60 * time.Second); ; {
+	for end := time.Now().Add(3 * time.Minute); ; {
 		ready, err := r.store.view.ready(ctx)
 		if err != nil {
 			return err
@@ -301,7 +301,7 @@ func (r *run) startFirst(ctx context.Context) error {
 		case err != nil:
 			return err
 		case time.Now().After(end):
-			return errors.New("the first instance has not come to its first claim within 60 s")
+			return errors.New("the first instance has not come to its first claim within three minutes")
 		}
 		select {
 		case <-ctx.Done():

@@ -16,7 +16,7 @@ func (d *director) killBroker(ctx context.Context) error {
 	if err := d.pause(ctx, 100*time.Millisecond, 3*time.Second); err != nil {
 		return err
 	}
-	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	starting, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	if err := d.kafka.Start(starting); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (d *director) crashServer(ctx context.Context) error {
 	if err := d.pause(ctx, 50*time.Millisecond, 2*time.Second); err != nil {
 		return err
 	}
-	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	starting, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	return d.store.server.Start(starting)
 }

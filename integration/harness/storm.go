@@ -9,8 +9,9 @@ import (
 
 // Storm is a time in which members come and go all the while.
 type Storm struct {
-	Time    time.Duration
+	Time    time.Duration // at least
 	Every   time.Duration // an instance is started, stopped or killed
+	Least   int           // comings and goings, however long they take
 	Brokers int           // times that Kafka is killed right behind that, in the middle of a rebalance
 }
 
@@ -28,11 +29,11 @@ func (d *director) storm(ctx context.Context, s Storm, w *watch, r *StormReport)
 	begin := time.Now()
 	brokers := 0
 	w.start()
-	for time.Since(begin) < s.Time {
+	for time.Since(begin) < s.Time || r.Starts+r.Stops+r.Kills < s.Least || brokers < s.Brokers {
 		if err := d.gust(r); err != nil {
 			return err
 		}
-		if s.Brokers > 0 && time.Since(begin) > s.Time*time.Duration(2*brokers+1)/time.Duration(2*s.Brokers) {
+		if brokers < s.Brokers && time.Since(begin) > s.Time*time.Duration(2*brokers+1)/time.Duration(2*s.Brokers) {
 			brokers++
 			w.stop()
 			// The instance that has just come needs some time to the group.

@@ -68,7 +68,7 @@ func TestExchangedTable(t *testing.T) {
 			if name == "another process" {
 				s = r.open()
 			}
-			for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+			for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 				w := r.reclaim(s)
 				if _, err := w.Append(t.Context(), r.chunk(0, []any{1}, []any{2})); err != nil {
 					t.Fatal(err)

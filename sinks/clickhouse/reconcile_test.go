@@ -12,7 +12,7 @@ import (
 // repeat is the batch of four rows as one that was first tried an hour ago, for
 // as long as the sink waits for earlier attempts.
 func repeat(r *rig, s sink.Sink) (err error) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		w := r.reclaim(s)
 		if _, err = w.Append(r.Context(), r.chunk(0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})); err != nil {
 			return err

@@ -45,7 +45,7 @@ func (r *rig) exec(statement string) { r.Helper(); r.query(statement) }
 
 func (r *rig) query(statement string) string {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	text, err := r.server.Query(ctx, strings.ReplaceAll(statement, "$", r.database))
 	if err != nil {
@@ -180,8 +180,9 @@ func put(c *record.Column, v any) {
 }
 
 // cut is [first, next) of partition 0.
+// An attempt may take long, also where the sink's timeout, for which a repeat waits, is short.
 func cut(first, next int64) record.Cut {
-	return record.Cut{Topic: "events", Ranges: []record.Range{{First: first, Next: next}, {}}}
+	return record.Cut{Topic: "events", Ranges: []record.Range{{First: first, Next: next}, {}}, Attempt: 30 * time.Second}
 }
 
 // write carries rows to their commit.

@@ -80,7 +80,7 @@ func TestForgottenView(t *testing.T) {
 		r.exec("INSERT INTO $.v SETTINGS async_insert = 0, insert_deduplicate = 0, deduplicate_insert = 'disable' VALUES (100)")
 	}
 	repeat := func(first int64, rows ...[]any) (err error) {
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 			w := r.reclaim(s)
 			if _, err = w.Append(t.Context(), r.chunk(first, rows...)); err != nil {
 				t.Fatal(err)

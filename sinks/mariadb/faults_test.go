@@ -133,10 +133,16 @@ func TestLateCommit(t *testing.T) {
 		}
 		b.Append(w, b.Rows(0, first, []any{1, "late"}))
 		onStatement(p, "COMMIT", stack.HoldRequest)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if err := p.WaitHeld(ctx); err == nil {
+				time.Sleep(100 * time.Millisecond)
+			}
+			cancel()
+		}()
 		err := b.TryCommit(ctx, w, sqltabletest.Cut(0, first, first+1))
 		cancel()
-		if err == nil || sink.IsRefused(err) || !errors.Is(err, context.DeadlineExceeded) {
+		if err == nil || sink.IsRefused(err) || !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want an unknown outcome", err)
 		}
 		// The new owner has a way of its own to the server.
@@ -169,10 +175,11 @@ func TestLateCommit(t *testing.T) {
 // the position, and wakes up when another has gone on. The server does not let
 // it hold locks for longer than the timeout.
 func TestFrozenOwner(t *testing.T) {
+	const timeout = 10 * time.Second
 	m := servers.MariaDB(t)
 	p := newProxy(t, m)
 	b := sqltabletest.NewBench(t, on(m, p.Addr()), faultSchema(), withKey)
-	b.Conn.(*mariadb.Connection).Timeout = 2 * time.Second
+	b.Conn.(*mariadb.Connection).Timeout = timeout
 	frozen, _ := b.Claim(b.Open(), sqltabletest.Slot(0, 1))
 	b.Commit(frozen, sqltabletest.Cut(0, 0, 1))
 	b.Append(frozen, b.Rows(0, 1, []any{1, "frozen"}))
@@ -183,17 +190,17 @@ func TestFrozenOwner(t *testing.T) {
 	if err := p.WaitHeld(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	start := time.Now()
 	b.Config.Conn = connection(m.Addr(), b.Conn.(*mariadb.Connection).Database)
 	s := b.Open()
-	start := time.Now()
 	w, f := b.Claim(s, sqltabletest.Slot(0, 1))
-	if took := time.Since(start); took > time.Second || f.High[0] != 1 {
+	if took := time.Since(start); took > timeout*8/10 || f.High[0] != 1 {
 		t.Errorf("claim took %v and found %+v; a transaction that has not moved the position is not waited for", took, f)
 	}
 	b.Append(w, b.Rows(0, 1, []any{1, "new owner"}))
 	b.Commit(w, sqltabletest.Cut(0, 1, 2)) // waits for the frozen row until the server ends it
-	if took := time.Since(start); took < time.Second || took > 5*time.Second {
-		t.Errorf("the new owner's commit took %v, want about the 2 s that the server waits", took)
+	if took := time.Since(start); took < timeout*8/10 || took > timeout+25*time.Second {
+		t.Errorf("the new owner's commit took %v, want about the %v that the server waits", took, timeout)
 	}
 	p.Release()
 	wg.Wait()
@@ -208,14 +215,15 @@ func TestSwallowedAnswer(t *testing.T) {
 	m := servers.MariaDB(t)
 	p := newProxy(t, m)
 	b := sqltabletest.NewBench(t, on(m, p.Addr()), faultSchema(), withKey)
-	b.Conn.(*mariadb.Connection).Timeout = 2 * time.Second
+	const timeout = 5 * time.Second
+	b.Conn.(*mariadb.Connection).Timeout = timeout
 	w, _ := b.Claim(b.Open(), sqltabletest.Slot(0, 1))
 	b.Append(w, b.Rows(0, 0, []any{1, "x"}))
 	onStatement(p, "COMMIT", stack.SwallowAnswer)
 	start := time.Now()
 	b.Commit(w, sqltabletest.Cut(0, 0, 1)) // resolved by reading, when the connection's timeout is over
-	if took := time.Since(start); took < time.Second || took > 4*time.Second {
-		t.Errorf("took %v, want about 2 s", took)
+	if took := time.Since(start); took < timeout*8/10 || took > 4*timeout {
+		t.Errorf("took %v, want about %v", took, timeout)
 	}
 	b.Want("SELECT id, name FROM t", "[1 x]")
 }
@@ -229,18 +237,27 @@ func TestSevered(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	a := sqltabletest.NewAccounts(t, on(m, p.Addr()))
 	s := a.Open()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		// Where nothing gets done between two cuts, they come less often: a busy
+		// machine connects more slowly than an idle one commits.
+		const least = 12 * time.Millisecond
+		most, seen := least, int64(0)
 		for cuts := 0; ; cuts++ {
 			select {
 			case <-done:
 				t.Logf("%d times severed, %d retries, %d commits found done", cuts, a.Retries, a.Lost)
 				return
-			case <-time.After(time.Duration(r.IntN(12_000)) * time.Microsecond):
+			case <-time.After(time.Duration(r.Int64N(int64(most)))):
 				p.Sever()
+			}
+			if now := a.Done.Load(); now == seen {
+				most = min(most*5/4, time.Second)
+			} else {
+				most, seen = max(most*3/4, least), now
 			}
 		}
 	})
@@ -265,7 +282,7 @@ func TestServerKilled(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	a := sqltabletest.NewAccounts(t, on(m, m.Addr()))
 	s := a.Open()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	var killed error

@@ -97,7 +97,7 @@ func commitUntilKilled(t *testing.T, file string) {
 func TestBusy(t *testing.T) {
 	a := sqltabletest.NewAccounts(t, target())
 	s := a.Open()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := a.Run(ctx, s, 1); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ const (
 	// patience is how long a call may go on after its context has ended, as the
 	// contract has it, and haste what a busy machine adds to that.
 	patience = 2 * time.Second
-	haste    = time.Second
+	haste    = 15 * time.Second
 	// longest is how long a call may take at all.
 	longest = 90 * time.Second
 )

@@ -16,7 +16,7 @@ import (
 const perStory = 10
 
 // recovery is how long errors may go on after the last fault.
-const recovery = 30 * time.Second
+const recovery = 2 * time.Minute
 
 // arrival is how long a server may take for a request whose sender has gone.
 const arrival = 20 * time.Millisecond

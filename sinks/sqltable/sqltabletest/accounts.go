@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 // cut: what is lost or doubled shows in the sums.
 type Accounts struct {
 	*Bench
-	Retries int // errors so far
-	Lost    int // commits that were done although an error was returned
+	Retries int          // errors so far
+	Lost    int          // commits that were done although an error was returned
+	Done    atomic.Int64 // cuts that are in, for who looks on while Run runs
 }
 
 // Sums is the schema of accounts.
@@ -49,10 +51,12 @@ func (a *Accounts) Run(ctx context.Context, s sink.Sink, n int64) error {
 					a.Lost++
 				}
 				next = max(0, f.High[0])
+				a.Done.Store(next)
 				continue
 			}
 		} else if err = a.add(ctx, w, next); err == nil {
 			next++
+			a.Done.Store(next)
 			continue
 		} else {
 			w.Close()
