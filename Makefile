@@ -30,15 +30,15 @@ unit:
 	$(GO) test -short $$($(GO) list ./... | grep -v -e /integration -e /sinks/mariadb -e /sinks/clickhouse$$$$)
 
 race:
-	$(GO) test -race -timeout 20m ./cmd/... ./config/... ./core/... ./sinks/...
+	$(GO) test -race -timeout 60m ./cmd/... ./config/... ./core/... ./sinks/...
 
 # The exploration of the commit protocol: without -race, under which a search of
 # millions of states would take ten times as long. It has no goroutines to race.
 explore:
-	$(GO) test -timeout 15m ./core/lane
+	$(GO) test -timeout 60m ./core/lane
 
 integration:
-	$(GO) test -race -timeout 30m -v ./integration/... | grep -v -e '^=== ' -e '^    --- PASS'
+	$(GO) test -race -timeout 120m -v ./integration/... | grep -v -e '^=== ' -e '^    --- PASS'
 
 demo:
 	$(GO) run ./cmd/sluice demo --json

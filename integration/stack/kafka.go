@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // KafkaOptions says what a Kafka server should have beyond one plain listener.
@@ -99,7 +98,7 @@ func (k *KafkaServer) lay(o KafkaOptions) (err error) {
 		heap = "384m"
 	}
 	k.process = &process{
-		name: "kafka", logPath: filepath.Join(k.folder.path, "log"), grace: 20 * time.Second, ready: k.probe,
+		name: "kafka", logPath: filepath.Join(k.folder.path, "log"), grace: stopTimeout, ready: k.probe,
 		command: func() *exec.Cmd {
 			args := append(k.install.jvm(heap), "-XX:SharedArchiveFile="+k.install.archive, "-cp", k.install.classpath(), "kafka.Kafka", config)
 			return exec.Command(k.install.java, args...)

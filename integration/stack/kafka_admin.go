@@ -27,7 +27,7 @@ func (kafkaClient) do(ctx context.Context, addr string, req kmsg.Request, resp k
 	defer conn.Close()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		deadline = time.Now().Add(30 * time.Second)
+		deadline = time.Now().Add(2 * time.Minute)
 	}
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (k *KafkaServer) metadata(ctx context.Context, topics ...string) (*kmsg.Met
 // makes the broker create the topic of offsets, and a test's first group would
 // otherwise pay seconds for that. All groups' partitions come into being at once.
 func (k *KafkaServer) warm(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
 		err := k.askGroup(ctx)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 )
 
 const (
@@ -90,7 +89,7 @@ func jarsOf(pom string) func(ctx context.Context, dir string) error {
 		if err := os.WriteFile(filepath.Join(work.path, "pom.xml"), []byte(pom), 0o644); err != nil {
 			return fmt.Errorf("write pom.xml: %w", err)
 		}
-		return run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
+		return fetch(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy-dependencies", "-DoutputDirectory="+dir, "-DincludeScope=runtime")
 	}
 }
 
@@ -122,7 +121,7 @@ func (in *kafkaInstall) prepare(ctx context.Context, dir string) error {
 		return err
 	}
 	k.process = &process{
-		name: "kafka (preparation)", logPath: filepath.Join(work.path, "log"), grace: time.Minute, ready: k.probe,
+		name: "kafka (preparation)", logPath: filepath.Join(work.path, "log"), grace: stopTimeout, ready: k.probe,
 		command: func() *exec.Cmd {
 			args := append(in.jvm("384m"), "-XX:ArchiveClassesAtExit="+filepath.Join(dir, "kafka.jsa"), "-cp", in.classpath(), "kafka.Kafka", config)
 			return exec.Command(in.java, args...)

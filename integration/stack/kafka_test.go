@@ -28,7 +28,7 @@ func kafkaClient(t *testing.T, addr string, tlsConfig *tls.Config, mechanism sas
 		cancel()
 		transport.CloseIdleConnections()
 	})
-	return &kafka.Client{Addr: kafka.TCP(addr), Transport: transport, Timeout: 10 * time.Second}
+	return &kafka.Client{Addr: kafka.TCP(addr), Transport: transport, Timeout: time.Minute}
 }
 
 func produce(ctx context.Context, c *kafka.Client, topic, value string) error {
@@ -74,7 +74,7 @@ func mustFetch(t *testing.T, ctx context.Context, c *kafka.Client, topic string,
 
 func TestKafkaKeepsAcknowledgedRecords(t *testing.T) {
 	k := stack.Kafka(t)
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := k.CreateTopic(ctx, "t", 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestKafkaKeepsAcknowledgedRecords(t *testing.T) {
 
 func TestKafkaTopics(t *testing.T) {
 	k := servers.Kafka(t)
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := k.CreateTopic(ctx, "topics", 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestKafkaTopics(t *testing.T) {
 
 func TestKafkaPause(t *testing.T) {
 	k := stack.Kafka(t)
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := k.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestKafkaPause(t *testing.T) {
 
 func TestKafkaSecurity(t *testing.T) {
 	k := stack.KafkaWith(t, stack.KafkaOptions{TLS: true})
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := k.CreateTopic(ctx, "t", 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestKafkaSecurity(t *testing.T) {
 
 func TestKafkaBehindProxy(t *testing.T) {
 	k, p := stack.KafkaBehindProxy(t, stack.KafkaOptions{})
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := k.CreateTopic(ctx, "t", 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestKafkaBehindProxy(t *testing.T) {
 }
 
 func TestKafkaSaysWhyItDoesNotStart(t *testing.T) {
-	_, err := stack.StartKafka(timeLimit(t, time.Minute), stack.KafkaOptions{Properties: map[string]string{"num.io.threads": "many"}})
+	_, err := stack.StartKafka(timeLimit(t, 5*time.Minute), stack.KafkaOptions{Properties: map[string]string{"num.io.threads": "many"}})
 	if err == nil || !strings.Contains(err.Error(), "num.io.threads") {
 		t.Errorf("error without the broker's own words: %v", err)
 	}
@@ -271,7 +271,7 @@ func TestKafkaSaysWhyItDoesNotStart(t *testing.T) {
 }
 
 func TestKafkaCloseFreesEverything(t *testing.T) {
-	k, err := stack.StartKafka(timeLimit(t, time.Minute), stack.KafkaOptions{})
+	k, err := stack.StartKafka(timeLimit(t, 5*time.Minute), stack.KafkaOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

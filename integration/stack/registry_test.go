@@ -15,7 +15,7 @@ import (
 // ask sends a request to a registry and answers the status and the body.
 func ask(t *testing.T, method, url, body string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(timeLimit(t, 30*time.Second), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(timeLimit(t, 2*time.Minute), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestRegistryInMemory(t *testing.T) {
 	if alive(first) {
 		t.Errorf("pid %d is alive after kill", first)
 	}
-	if err := r.Start(timeLimit(t, time.Minute)); err != nil {
+	if err := r.Start(timeLimit(t, 5*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if status, _ := ask(t, http.MethodGet, url, ""); status != http.StatusNotFound {
@@ -81,7 +81,7 @@ func TestRegistryOnKafka(t *testing.T) {
 	if err := r.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Start(timeLimit(t, 2*time.Minute)); err != nil {
+	if err := r.Start(timeLimit(t, 5*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	url := fmt.Sprintf("%s/schemas/ids/%d", r.URL(), id)

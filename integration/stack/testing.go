@@ -14,7 +14,7 @@ import (
 )
 
 // startTimeout bounds a start in a test, including a first download.
-const startTimeout = 5 * time.Minute
+const startTimeout = 20 * time.Minute
 
 // Kafka starts a broker that ends with the test.
 func Kafka(t testing.TB) *KafkaServer {
