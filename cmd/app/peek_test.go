@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicekit/sluice/cmd/app"
+	"github.com/sluicekit/sluice/cmd/app/apptest"
 	folder_ "github.com/sluicekit/sluice/core/folder"
 	"github.com/sluicekit/sluice/sinks"
 )
@@ -257,7 +258,7 @@ func TestPeekMistakes(t *testing.T) {
 func TestPeekFollow(t *testing.T) {
 	s := newShop(t)
 	s.sell(0, 4)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), apptest.Patience)
 	defer cancel()
 	out, w := io.Pipe()
 	var all sync.WaitGroup

@@ -52,7 +52,7 @@ func FuzzExpr(f *testing.F) {
 				t.Fatalf("%q: neither a plan nor a problem", text)
 			}
 		}
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > time.Minute {
 			t.Fatalf("%q took %v", text, d)
 		}
 	})

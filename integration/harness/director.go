@@ -219,7 +219,7 @@ func (d *director) progress(ctx context.Context, patience time.Duration) error {
 }
 
 func (d *director) progressOf(ctx context.Context, sink string, patience time.Duration) error {
-	before := d.observer.at(sink)
+	before, looks := d.observer.at(sink), d.observer.looks()
 	for end := time.Now().Add(d.patience * patience); ; {
 		behind := 0
 		for p, now := range d.observer.at(sink) {
@@ -230,8 +230,8 @@ func (d *director) progressOf(ctx context.Context, sink string, patience time.Du
 		if behind == 0 {
 			return nil
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%d partitions of sink %s have not moved for %s, from positions %v", behind, sink, patience, before)
+		if time.Now().After(end) && d.observer.looks() >= looks+3 {
+			return fmt.Errorf("%d partitions of sink %s have not moved for %s, from positions %v", behind, sink, d.patience*patience, before)
 		}
 		if err := d.pause(ctx, 50*time.Millisecond, 100*time.Millisecond); err != nil {
 			return err

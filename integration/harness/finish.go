@@ -46,7 +46,7 @@ func (r *run) finish(ctx context.Context) error {
 	return nil
 }
 
-// aliveTime is how long fresh events may take into every sink.
+// aliveTime is how long a partition may stand still that has not got to its end.
 const aliveTime = 30 * time.Second
 
 // probe writes fresh events, and waits until they, and all before them, are in
@@ -85,7 +85,6 @@ func (r *run) rest(ctx context.Context) error {
 
 // drained waits until every sink has all that is in the topic.
 func (r *run) drained(ctx context.Context) error {
-	begin := time.Now()
 	ends, err := r.ends(ctx)
 	if err != nil {
 		return err
@@ -94,17 +93,18 @@ func (r *run) drained(ctx context.Context) error {
 		return err
 	}
 	goal := r.store.view.goal(ends)
+	still := map[string]standing{}
 	for {
 		late := r.late(goal)
-		switch {
-		case len(late) == 0:
+		if len(late) == 0 {
 			r.timeline.note("everything is in every sink")
 			return nil
-		case time.Since(begin) > aliveTime*r.director.patience:
+		}
+		if stuck := r.stuck(late, still); len(stuck) > 0 {
 			for _, i := range r.instances {
 				i.quit()
 			}
-			return fmt.Errorf("not alive: %s after the last event was written %s", aliveTime*r.director.patience, strings.Join(late, ", "))
+			return fmt.Errorf("not alive: for %s nothing has moved while all is written: %s", aliveTime*r.director.patience, strings.Join(stuck, ", "))
 		}
 		select {
 		case <-ctx.Done():
@@ -114,22 +114,49 @@ func (r *run) drained(ctx context.Context) error {
 	}
 }
 
-// late names what has not got to its goal.
-func (r *run) late(goals map[string][]int64) (all []string) {
+// standing is where something was, and since when and how many looks.
+type standing struct {
+	at    int64
+	since time.Time
+	looks int
+}
+
+// stuck names what of late has not moved for aliveTime: how long it is on its
+// way depends on the machine, and on how much it has to catch up with.
+func (r *run) stuck(late map[string]int64, still map[string]standing) (all []string) {
+	for what, at := range late {
+		s, ok := still[what]
+		if !ok || s.at != at {
+			still[what] = standing{at, time.Now(), r.observer.looks()}
+			continue
+		}
+		if time.Since(s.since) > aliveTime*r.director.patience && r.observer.looks() >= s.looks+3 {
+			all = append(all, fmt.Sprintf("%s at %d", what, at))
+		}
+	}
+	return all
+}
+
+// late says of what has not got to its goal where it is.
+func (r *run) late(goals map[string][]int64) map[string]int64 {
+	all := map[string]int64{}
 	for id, goal := range goals {
 		now := r.observer.at(id)
 		for p, end := range goal {
-			if now == nil || now[p] < end {
-				all = append(all, fmt.Sprintf("sink %s is at %v of %v", id, now, goal))
-				break
+			at := int64(-1)
+			if now != nil {
+				at = now[p]
+			}
+			if at < end {
+				all[fmt.Sprintf("sink %s, partition %d", id, p)] = at
 			}
 		}
 	}
 	if r.archive == nil {
 		return all
 	}
-	if n, want := r.archive.events(), r.truth.events(); n < want {
-		all = append(all, fmt.Sprintf("sink archive has %d of %d events", n, want))
+	if n := r.archive.events(); n < r.truth.events() {
+		all["sink archive, events"] = int64(n)
 	}
 	return all
 }

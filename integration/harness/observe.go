@@ -96,6 +96,14 @@ func (o *observer) note(s *sight) error {
 	return nil
 }
 
+// looks is how many snapshots were taken so far. On a busy machine they come
+// seldom: what has not been looked at again does not stand still.
+func (o *observer) looks() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.polls
+}
+
 // at are the newest positions seen of a sink; nil before there are some.
 func (o *observer) at(id string) []int64 {
 	o.mu.Lock()

@@ -260,6 +260,9 @@ func (r *run) play(ctx context.Context) error {
 		}
 	}
 	losing.Wait()
+	if err := r.more(ctx); err != nil {
+		return first(ctx, err)
+	}
 	r.timeline.note("the faults are over")
 	if err := r.produceRest(ctx); err != nil {
 		return first(ctx, err)
@@ -273,6 +276,40 @@ func (r *run) play(ctx context.Context) error {
 	}
 	r.report.Producing = time.Since(r.rate.begin)
 	return first(ctx, r.finish(ctx))
+}
+
+// more repeats faults until the evidence is there that a run must have: how often
+// a fault hits what it is aimed at depends on the machine. The run's limit, and
+// the number of rounds, bound it; what is missing then is finish's to say.
+func (r *run) more(ctx context.Context) error {
+	f := r.o.Faults
+	again := Faults{Kills: min(2, f.Kills), LateCommits: min(1, f.LateCommits), LedgerStops: min(1, f.LedgerStops), LedgerCuts: min(1, f.LedgerCuts),
+		WriteStops: min(1, f.WriteStops), BlockStops: min(1, f.BlockStops), ForgetStops: min(1, f.ForgetStops), BeatStops: min(1, f.BeatStops)}
+	for round := 0; r.o.Evidence > 0 && round < 10; round++ {
+		e, err := readEvidence(r.dir)
+		if err != nil {
+			return err
+		}
+		now, err := r.store.counted(ctx)
+		if err != nil {
+			return err
+		}
+		e.add(now)
+		missing := e.missing(r.o.Evidence, r.store.needs(e)...)
+		if missing == nil {
+			return nil
+		}
+		r.timeline.note("more faults: %v", missing)
+		if f.CommitCuts > 0 {
+			if err := r.director.lose(ctx, r.rng, int(r.director.cuts.Load())+2, time.Second); err != nil {
+				return err
+			}
+		}
+		if err := r.director.play(ctx, r.director.script(again)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // first is what ended a run first: an error under a context that has ended is

@@ -20,7 +20,7 @@ import (
 
 // Patience ends a wait that would never end. What is waited for takes far less,
 // also on a machine that is busy with other things: nothing is measured by it.
-const Patience = 2 * time.Minute
+const Patience = 5 * time.Minute
 
 // Transcript is what a program says, read while it is written.
 type Transcript struct {

@@ -56,8 +56,8 @@ func (c *child) stop(ctx context.Context) error {
 	case <-c.done:
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), c.kill())
-	case <-time.After(20 * time.Second):
-		return errors.Join(errors.New("sluice run did not stop within 20 s"), c.kill())
+	case <-time.After(time.Minute):
+		return errors.Join(errors.New("sluice run did not stop within a minute"), c.kill())
 	}
 	if c.err != nil {
 		return fmt.Errorf("sluice run: %w", c.err)

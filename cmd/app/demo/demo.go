@@ -67,7 +67,7 @@ type demo struct {
 
 // story produces, runs, kills and waits until everything has arrived.
 func (d *demo) story(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	s, err := startServers(ctx)
 	if err != nil {
