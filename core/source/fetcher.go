@@ -31,7 +31,8 @@ type Fetcher struct {
 
 	mu     sync.Mutex
 	queues map[*node]*queue
-	buffer sync.Pool // of *[]byte
+	small  sync.Pool // of *[]byte: buffers of answers of fewBytes,
+	large  sync.Pool // and of larger ones
 }
 
 const (
@@ -171,7 +172,7 @@ func (l *loan) release() int64 {
 	}
 	l.f.memory.Charge(-l.bytes)
 	if l.bytes >= minPart && l.bytes <= 2*l.f.bytes {
-		l.f.buffer.Put(&l.buf)
+		l.f.pool(l.bytes).Put(&l.buf)
 	}
 	return l.bytes
 }
@@ -326,6 +327,25 @@ func (f *Fetcher) room(hot int) int64 {
 	return max(f.bytes/int64(len(f.queues)), few)
 }
 
+// pool is where buffers of a size are kept.
+func (f *Fetcher) pool(bytes int64) *sync.Pool {
+	if bytes <= 2*fewBytes {
+		return &f.small
+	}
+	return &f.large
+}
+
+// used is a buffer of an earlier answer; nil: there is none. A request has it for as long as it waits, and is charged with room: one that waits
+// for what may come must not hold what a large answer took.
+func (f *Fetcher) used(room int64) []byte {
+	for _, p := range []*sync.Pool{f.pool(room), &f.small} {
+		if b, ok := p.Get().(*[]byte); ok {
+			return *b
+		}
+	}
+	return nil
+}
+
 // serve sends one request for all of the asks, and answers them; those that got nothing and still have time stay.
 func (q *queue) serve(asks []*Ask, room int64) {
 	f := q.f
@@ -335,11 +355,7 @@ func (q *queue) serve(asks []*Ask, room int64) {
 		return
 	}
 	req, wait, max := fetchMessages(asks, part)
-	var buf []byte
-	if b, ok := f.buffer.Get().(*[]byte); ok {
-		buf = *b
-	}
-	r, buf, err := q.node.do(f.ctx, exchange{req: req, min: 11, max: max, timeout: f.cluster.o.RequestTimeout + wait, buf: buf, unsafe: true})
+	r, buf, err := q.node.do(f.ctx, exchange{req: req, min: 11, max: max, timeout: f.cluster.o.RequestTimeout + wait, buf: f.used(room), unsafe: true})
 	whole := f.lend(buf)
 	f.memory.Charge(whole.bytes - room)
 	defer whole.release()

@@ -344,3 +344,45 @@ func TestFetcherTakesLittleAtManyBrokers(t *testing.T) {
 		}
 	}
 }
+
+// What waits for records to come does not keep the memory of a large answer meanwhile, which it is not charged for.
+func TestFetcherWaitsWithLittleMemory(t *testing.T) {
+	const partitions, records, size = 8, 3, 900_000
+	k, _, c := fetchCluster(t, partitions, records, size)
+	k.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		time.Sleep(20 * time.Millisecond) // so that asks gather
+		return nil, nil, false
+	})
+	if _, err := c.Describe(t.Context(), "events"); err != nil { // all leaders are known
+		t.Fatal(err)
+	}
+	memory := &ledgerOfBytes{}
+	f := source.NewFetcher(c, memory, 16<<20)
+	defer f.Close()
+	read := func(at int64, more bool) {
+		var asks []*source.Ask
+		for p := range int32(partitions) {
+			asks = append(asks, f.Ask(source.FetchRequest{Topic: "events", Partition: p, Offset: at, MaxBytes: 4 << 20, MaxWait: 50 * time.Millisecond}, more))
+		}
+		for _, a := range asks {
+			got, err := a.Wait(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Release()
+		}
+	}
+	for range 5 { // which memory is used again is chance
+		read(0, true)
+		if most := memory.most.Load(); most < 16<<20 {
+			t.Fatalf("at most %d bytes were charged for what is there", most)
+		}
+		memory.most.Store(0)
+		read(records, false)
+		// The first ask goes alone, and then the others together.
+		if most := memory.most.Load(); most > 2*4<<20 {
+			t.Fatalf("at most %d bytes were charged for what may come, or kept without that", most)
+		}
+	}
+}
