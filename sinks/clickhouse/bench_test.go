@@ -83,6 +83,48 @@ func TestSteadyState(t *testing.T) {
 	}
 }
 
+// TestSteadyStateOfTypes: so it is whatever the column is made of.
+func TestSteadyStateOfTypes(t *testing.T) {
+	const rows = 4000
+	dict := record.Type{Kind: record.Map, Elem: &texts}
+	list := record.Type{Kind: record.List, Elem: &texts}
+	number := func(format string) func(int) any { return func(i int) any { return fmt.Sprintf(format, i) } }
+	pair := func(i int) any { return []any{fmt.Sprint(i), "b"} }
+	day := func(i int) any { return time.UnixMilli(1_760_000_000_000 + int64(i)) }
+	for _, tc := range []struct {
+		column string
+		from   record.Type
+		value  func(i int) any
+	}{
+		{"Array(LowCardinality(String))", list, pair}, {"Map(LowCardinality(String), Nullable(String))", dict, pair}, {"Enum8('a' = 1)", texts, func(int) any { return "a" }},
+		{"JSON", objects, number(`{"a":%d,"b":{"c":["x",1.5]},"d\\u0061":"\\n"}`)}, {"IPv4", texts, number("1.2.3.%d")}, {"IPv6", texts, number("2001:db8::%x")},
+		{"UUID", texts, number("61f0c404-5cb3-11e7-907b-%012x")}, {"FixedString(8)", texts, number("%d")}, {"LowCardinality(Nullable(String))", texts, number("%d")},
+		{"Decimal(76, 10)", cents, number("-%d.25")}, {"Int256", whole, number("-%d")}, {"Date32", moments, day}, {"DateTime64(9, 'Europe/Berlin')", moments, day},
+	} {
+		t.Run(tc.column, func(t *testing.T) {
+			r := newRig(t, servers.ClickHouse(t), record.Field{Name: "v", Type: tc.from})
+			r.exec("CREATE TABLE $.t (v " + tc.column + ", " + provenance + ") ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100")
+			w := r.claim(r.open())
+			var values [][]any
+			for i := range rows {
+				values = append(values, []any{tc.value(i % 256)})
+			}
+			chunks := []*record.Chunk{r.chunk(0, values...)}
+			batch := func() {
+				if err := putBatch(r, w, chunks); err != nil {
+					t.Fatal(err)
+				}
+				shift(chunks, rows)
+			}
+			batch()
+			batch()
+			if n := testing.AllocsPerRun(3, batch); n > rows/10 {
+				t.Errorf("%v allocations for %d rows", n, rows)
+			}
+		})
+	}
+}
+
 func BenchmarkInsert(b *testing.B) {
 	const rows = 100_000
 	for _, engine := range []string{"MergeTree ORDER BY (type, campaign_id, time)"} {

@@ -2,7 +2,10 @@ package clickhouse_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -268,6 +271,54 @@ func TestTypesWithin(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAddresses: what is an address, and which, is as Go's own package has it.
+func TestAddresses(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	pieces := []string{":", "::", "0", "1", "f", "FFFF", "00ab", "12345", "255", "256", ".", "01", "1.2.3.4", "%e", "10.0.0.", "1:2:3:"}
+	texts := []string{"::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "1:2:3:4:5:6:7:8:", ":1", "1:", ":::", "0.0.0.0", "1.2.3.4.", "::ffff:1.2.3.4"}
+	for range 500 {
+		text := ""
+		for n := random.IntN(9); len(text) < 45 && n >= 0; n-- {
+			text += pieces[random.IntN(len(pieces)-7*random.IntN(2))]
+			if random.IntN(2) == 0 {
+				text += ":"
+			}
+		}
+		groups := make([]string, 8)
+		for i := range groups {
+			groups[i] = fmt.Sprintf("%x", random.IntN(1<<16)>>random.IntN(17))
+		}
+		from := random.IntN(8)
+		to := from + 1 + random.IntN(8-from)
+		texts = append(texts, text, strings.Join(groups[:from], ":")+"::"+strings.Join(groups[to:], ":"), strings.Join(groups, ":"))
+	}
+	r := newRig(t, servers.ClickHouse(t), field("v", record.String), field("s", record.String))
+	r.options.Provenance.Off = true
+	r.exec("CREATE TABLE $.t (v IPv6, s String) ENGINE = MergeTree ORDER BY s SETTINGS non_replicated_deduplication_window = 100")
+	var good, all [][]any
+	for _, text := range texts {
+		a, err := netip.ParseAddr(text)
+		row := []any{text, fmt.Sprintf("%X", a.As16())}
+		if all = append(all, row); err == nil && a.Zone() == "" {
+			good = append(good, row)
+		}
+	}
+	s := r.open()
+	_, err := r.claim(s).Append(t.Context(), r.chunk(0, all...))
+	var rows *sink.RowsError
+	if !errors.As(err, &rows) || len(rows.Rows) != len(all)-len(good) {
+		t.Fatalf("seed %d: %d of %d are addresses: %.200v", seed, len(good), len(all), err)
+	}
+	for _, row := range rows.Rows {
+		if a, err := netip.ParseAddr(texts[row.Offset]); err == nil && a.Zone() == "" {
+			t.Errorf("seed %d: %q: %s", seed, texts[row.Offset], row.Reason)
+		}
+	}
+	r.mustWrite(r.claim(s), 0, good...)
+	r.want("SELECT count(), countIf(hex(v) != s) FROM $.t", fmt.Sprint(len(good), "\t0"))
 }
 
 // TestTuples fills the elements of a Tuple, and a Nested, from fields of their own.

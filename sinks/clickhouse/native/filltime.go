@@ -1,8 +1,6 @@
 package native
 
 import (
-	"net/netip"
-
 	"github.com/sluicekit/sluice/core/record"
 )
 
@@ -155,33 +153,6 @@ func hexDigit(c byte) (byte, bool) {
 		return c - 'A' + 10, true
 	}
 	return 0, false
-}
-
-// parseIPv4 reads an address, which the server stores as a number.
-func parseIPv4(v []byte, binary bool) (out [16]byte, ok bool) {
-	b, ok := parseIPv6(v, binary)
-	a := netip.AddrFrom16(b)
-	if !ok || !a.Is4In6() {
-		return out, false
-	}
-	four := a.Unmap().As4()
-	out[0], out[1], out[2], out[3] = four[3], four[2], four[1], four[0]
-	return out, true
-}
-
-func parseIPv6(v []byte, binary bool) (out [16]byte, ok bool) {
-	if binary {
-		a, ok := netip.AddrFromSlice(v)
-		return a.As16(), ok
-	}
-	if len(v) > 45 { // the longest that there is
-		return out, false
-	}
-	a, err := netip.ParseAddr(string(v))
-	if err != nil || a.Zone() != "" {
-		return out, false
-	}
-	return a.As16(), true
 }
 
 // fillEnum takes names, or numbers that have one. Under a null, which may become
