@@ -76,9 +76,12 @@ func (t *table) named(call, column string) string {
 	return call + ", through column " + column + " of " + t.path()
 }
 
+// called is the name of a function, which may be that of a column too.
+var called = regexp.MustCompile(`\b[A-Za-z_][A-Za-z_0-9]*\(`)
+
 // words are what may be names of columns in an expression.
 func words(expr string) []string {
-	return word.FindAllString(strings.ReplaceAll(expr, "`", ""), -1)
+	return word.FindAllString(strings.ReplaceAll(called.ReplaceAllString(expr, "("), "`", ""), -1)
 }
 
 var quoted = regexp.MustCompile("`(?:[^`\\\\]|\\\\.)*`|'(?:[^'\\\\]|\\\\.)*'")

@@ -31,6 +31,7 @@ func TestMovedThrough(t *testing.T) {
 		"filled by a field":            {"n2 Int64 DEFAULT n", []string{"n2 Int64", " PARTITION BY n2 % 2", "SELECT n2"}, "-"},
 		"given, but not parted by":     {"at DateTime DEFAULT now()", []string{"n Int64, at DateTime", " PARTITION BY n % 2", "SELECT at, n"}, "-"},
 		"named before another":         {"at DateTime DEFAULT now()", []string{"at DateTime, d Int64", " PARTITION BY d", "SELECT at, n % 2 AS d"}, "-"},
+		"the name of a function":       {"toHour UInt8 DEFAULT toHour(now())", []string{"n Int64, d UInt8", " PARTITION BY d", "SELECT toHour(toDateTime(n)) AS d, n"}, "-"},
 		"named in a text":              {"at DateTime DEFAULT now()", []string{"d String", " PARTITION BY d", "SELECT concat('at, (', toString(n % 2)) AS d"}, "-"},
 		"overwritten on the way":       {"at DateTime DEFAULT now()", []string{"at DateTime", second, "SELECT toDateTime(n) AS at"}, "-"},
 		"a subquery":                   {"at DateTime DEFAULT now()", []string{"at DateTime", second, "SELECT at FROM (SELECT toDateTime(n) AS at"}, "-"},
