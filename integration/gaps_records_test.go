@@ -52,7 +52,7 @@ func gapCompacted(g *gapRun) {
 		}
 	}
 	g.configure("cleanup.policy", "delete") // what is left stays
-	time.Sleep(time.Second)
+	time.Sleep(5 * time.Second)             // a cleaning under way ends
 	left = slices.DeleteFunc(g.read(), func(n int) bool { return n < 100 })
 	l = g.start("table", "archive")
 	l.has("table", append(table, left...)...)
@@ -93,7 +93,7 @@ func (g *gapRun) read() (all []int) {
 // also by nobody else, until it has ended; then what was aborted is not there.
 func gapHangingTransaction(g *gapRun) {
 	l := g.began(1, "table", "archive")
-	cl := kafkaClient(g.T, g.kafka, kgo.TransactionalID(g.name), kgo.DefaultProduceTopic(g.name))
+	cl := kafkaClient(g.T, g.kafka, kgo.TransactionalID(g.name), kgo.TransactionTimeout(5*time.Minute), kgo.DefaultProduceTopic(g.name))
 	if err := cl.BeginTransaction(); err != nil {
 		g.Fatal(err)
 	}

@@ -433,7 +433,7 @@ func sourceKilled(t *testing.T, k *stack.KafkaServer) {
 // A broker that stands still takes a commit and does not answer: the membership ends, and the next one commits under another id.
 func sourcePaused(t *testing.T, k *stack.KafkaServer) {
 	topic(t, k, "paused", 1)
-	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 2 * time.Second})
+	c := sourceOpen(t, source.Options{Brokers: []string{k.Addr()}, RequestTimeout: 20 * time.Second})
 	m := sourceMember(t, c, "paused", "")
 	g := sourceJoin(t, m)
 	commits := []source.OffsetCommit{{Topic: "paused", Offset: 7, LeaderEpoch: -1, Metadata: "m"}}

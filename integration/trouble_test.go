@@ -159,10 +159,14 @@ func (r *troubleRun) loseAnswers() {
 	var blocks atomic.Int64
 	done := make(chan struct{})
 	r.way.OnRequest(func(_ int, b []byte) stack.Action {
-		if !strings.Contains(string(b), "LowCardinality(String)") || blocks.Add(1)%3 != 0 {
+		if !strings.Contains(string(b), "LowCardinality(String)") {
 			return stack.Forward
 		}
-		if blocks.Load() == 9 {
+		n := blocks.Add(1)
+		if n%3 != 0 {
+			return stack.Forward
+		}
+		if n == 9 {
 			close(done)
 		}
 		return stack.CutAnswer
