@@ -323,17 +323,17 @@ func TestFetcherTakesLittleAtManyBrokers(t *testing.T) {
 		most int64
 	}{
 		{"what may come", false, brokers * 4 * answer / 4},
-		{"what is there", true, brokers*2*answer/4 + 2*answer}, // the first requests, at a cluster that may be small, are large
+		{"what is there", true, brokers*2*answer/4 + 4*answer}, // the first requests, at a cluster that may be small, are large
 	} {
 		memory := &ledgerOfBytes{}
 		f := source.NewFetcher(c, memory, answer)
 		var asks []*source.Ask
 		for p := range int32(partitions) {
-			asks = append(asks, f.Ask(source.FetchRequest{Topic: "events", Partition: p, MaxBytes: 4 << 20, MaxWait: time.Second}, of.hot))
+			asks = append(asks, f.Ask(source.FetchRequest{Topic: "events", Partition: p, MaxBytes: 4 << 20, MaxWait: 20 * time.Second}, of.hot))
 			time.Sleep(5 * time.Millisecond) // so that they do not share a request
 		}
-		if now := memory.now.Load(); now < answer || now > of.most {
-			t.Errorf("%s: requests take %d MiB, want at most %d", of.what, now>>20, of.most>>20)
+		if most := memory.most.Load(); most < answer || most > of.most {
+			t.Errorf("%s: requests take %d MiB, want at most %d", of.what, most>>20, of.most>>20)
 		}
 		for _, a := range asks {
 			a.Cancel()
@@ -347,7 +347,7 @@ func TestFetcherTakesLittleAtManyBrokers(t *testing.T) {
 
 // What waits for records to come does not keep the memory of a large answer meanwhile, which it is not charged for.
 func TestFetcherWaitsWithLittleMemory(t *testing.T) {
-	const partitions, records, size = 8, 3, 900_000
+	const partitions, records, size = 8, 5, 900_000
 	k, _, c := fetchCluster(t, partitions, records, size)
 	k.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
@@ -358,7 +358,7 @@ func TestFetcherWaitsWithLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	memory := &ledgerOfBytes{}
-	f := source.NewFetcher(c, memory, 16<<20)
+	f := source.NewFetcher(c, memory, 64<<20)
 	defer f.Close()
 	read := func(at int64, more bool) {
 		var asks []*source.Ask
@@ -375,13 +375,12 @@ func TestFetcherWaitsWithLittleMemory(t *testing.T) {
 	}
 	for range 5 { // which memory is used again is chance
 		read(0, true)
-		if most := memory.most.Load(); most < 16<<20 {
+		if most := memory.most.Load(); most < 64<<20 {
 			t.Fatalf("at most %d bytes were charged for what is there", most)
 		}
 		memory.most.Store(0)
 		read(records, false)
-		// The first ask goes alone, and then the others together.
-		if most := memory.most.Load(); most > 2*4<<20 {
+		if most := memory.most.Load(); most > 17<<20 { // four requests at the broker, and what their answers say
 			t.Fatalf("at most %d bytes were charged for what may come, or kept without that", most)
 		}
 	}
