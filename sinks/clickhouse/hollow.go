@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -76,6 +77,10 @@ func (w *writer) confirm(ctx context.Context, c record.Cut, name string) error {
 			return fmt.Errorf("look for the rows of %s: %w", c, err)
 		}
 		if there >= int64(w.whole) {
+			if views := t.unasked(); len(views) > 0 {
+				w.sink.config.Log.Warn("the server was started since this batch was first sent, and the table has all of it; what its materialized views fill cannot be asked, and may lack a part if the server was killed: compare these with the table",
+					"batch", c.String(), "table", t.path(), "filled", strings.Join(views, ", "))
+			}
 			return nil
 		}
 		if len(t.filled) > 0 {
@@ -92,6 +97,17 @@ func (w *writer) confirm(ctx context.Context, c record.Cut, name string) error {
 		w.sink.noteHollow(name)
 		return fmt.Errorf("the server remembers batch %s, but table %s lacks %d of its %d rows, as after a crash in mid-insert: these are sent once more", c, t.path(), int64(w.whole)-there, w.whole)
 	})
+}
+
+// unasked are the tables that views fill and that may have lost rows in the same
+// way: their rows do not say which batch they came from.
+func (t *table) unasked() (paths []string) {
+	for _, f := range t.filled {
+		if !f.replicated() && f.engine != "Null" {
+			paths = append(paths, f.path())
+		}
+	}
+	return paths
 }
 
 // count is how many rows the table has of a batch.

@@ -1,6 +1,7 @@
 package clickhouse_test
 
 import (
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -42,6 +43,30 @@ func TestTokenWithoutRows(t *testing.T) {
 		repeatUntilIn(r, began)
 		r.want("SELECT count(), uniqExact(n), uniqExact(_cut) FROM $.t", "4\t4\t1")
 	})
+}
+
+// TestViewWithoutRows: what a view fills may be lost in the same way, and cannot
+// be looked for; the log says which tables a person has to look at.
+func TestViewWithoutRows(t *testing.T) {
+	c := stack.ClickHouse(t)
+	r := newRig(t, c, field("n", record.Int), field("k", record.Int))
+	r.options.Create, r.options.PartitionBy, r.options.OrderBy = true, "assumeNotNull(k)", []string{"assumeNotNull(n)"}
+	r.open()
+	r.exec("CREATE TABLE $.v (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 1000")
+	r.exec("CREATE MATERIALIZED VIEW $.mv TO $.v AS SELECT assumeNotNull(n) AS n FROM $.t")
+	r.exec("CREATE MATERIALIZED VIEW $.nowhere ENGINE = Null AS SELECT n FROM $.t")
+	began := beganLater(r)
+	var log strings.Builder
+	r.config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	r.mustWrite(r.claim(r.open()), 0, []any{0, 0}, []any{1, 0}, []any{2, 1}, []any{3, 1})
+	loseParts(r, c, "table = 'v'")
+	repeatUntilIn(r, began)
+	r.want("SELECT count(), uniqExact(n) FROM $.t", "4\t4")
+	r.want("SELECT count() FROM $.v", "0")
+	const want = "compare these with the table"
+	if got := log.String(); !strings.Contains(got, want) || !strings.Contains(got, r.database+"`.`v`") || strings.Contains(got, "inner") {
+		t.Errorf("the log says %s, want %q, and the name of v only", got, want)
+	}
 }
 
 // beganLater is when a batch may be tried first so that the table is not younger.
