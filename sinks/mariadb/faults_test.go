@@ -228,6 +228,25 @@ func TestSwallowedAnswer(t *testing.T) {
 	b.Want("SELECT id, name FROM t", "[1 x]")
 }
 
+// TestCloseSevered: a connection that was cut takes no farewell, and nothing
+// hangs on that.
+func TestCloseSevered(t *testing.T) {
+	m := servers.MariaDB(t)
+	p := newProxy(t, m)
+	b := sqltabletest.NewBench(t, on(m, p.Addr()), faultSchema(), withKey)
+	for range 20 {
+		s, err := b.TryOpen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Claim(s, sqltabletest.Slot(0, 1))
+		p.Sever()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestSevered cuts the connections at random moments.
 func TestSevered(t *testing.T) {
 	m := servers.MariaDB(t)
