@@ -175,6 +175,21 @@ func TestTimesBeyondTheCalendar(t *testing.T) {
 	}
 }
 
+// A quotient by a decimal with many digits behind the point: 10^44 times the
+// dividend is more than any decimal, and the quotient may still be one.
+func TestQuotientsOfManyDigits(t *testing.T) {
+	e := typed(t, "p", "decimal(38,0)", "q", "decimal(38,38)")
+	for _, c := range []struct{ p, q, want string }{
+		{"1", "0.5", "2.000000"}, {"-1", "0.3", "-3.333333"}, {"2", "0.00000000000000000000000000000003", "66666666666666666666666666666666.666667"},
+		{"0", "-0.1", "0.000000"}, {strings.Repeat("9", 38), "0.5", "!overflow"}, {"1", "0.00000000000000000000000000000000000001", "!overflow"},
+	} {
+		v, _, reason := run(t, e, "string(p / q)", "", row{"p": c.p, "q": c.q})
+		if got := fmt.Sprint(v); got != c.want && (v != (bad{}) || !strings.HasSuffix(reason, ": "+c.want[1:])) {
+			t.Errorf("%s / %s is %s %s instead of %s", c.p, c.q, got, reason, c.want)
+		}
+	}
+}
+
 // Reasons name the part, the expression and the cause, and no value.
 func TestReasons(t *testing.T) {
 	e := typed(t, "a", "int", "b", "int", "s", "string", "d", "decimal(38,0)")

@@ -129,17 +129,24 @@ func (d Dec) Mul(o Dec) (product Dec, ok bool) {
 
 // Quo is d*10^shift/o, rounded half to even: with scales s and t the quotient
 // has scale s+shift-t. Not ok: o is zero, or more than MaxPrecision digits.
-// shift is 0 to MaxPrecision.
+// shift is 0 to 2*MaxPrecision.
 func (d Dec) Quo(o Dec, shift int) (quotient Dec, ok bool) {
 	if o.Sign() == 0 {
 		return Dec{}, false
 	}
-	by := o.magnitude()
-	q, rest := div(mul(d.magnitude(), pow10[shift]), by)
-	if q[2]|q[3] != 0 {
+	m, by := d.magnitude(), o.magnitude()
+	if shift > MaxPrecision { // in two steps: what overflows in the first is beyond 10^MaxPrecision after the second and the division as well
+		w := mul(m, pow10[shift-MaxPrecision])
+		if w[2]|w[3] != 0 {
+			return Dec{}, false
+		}
+		m, shift = u128{w[0], w[1]}, MaxPrecision
+	}
+	q, rest := div(mul(m, pow10[shift]), by)
+	m = u128{q[0], q[1]}
+	if q[2]|q[3] != 0 || !m.less(pow10[MaxPrecision]) { // before it is rounded, which could begin anew at zero
 		return Dec{}, false
 	}
-	m := u128{q[0], q[1]}
 	if roundUp(m.lo, rest, by) {
 		m = m.inc()
 	}

@@ -96,7 +96,7 @@ func TestDecArithmetic(t *testing.T) {
 		check("product", product, ok, new(big.Int).Mul(x, y))
 		check("negative", a.Neg(), true, new(big.Int).Neg(x))
 		check("magnitude", a.Abs(), true, new(big.Int).Abs(x))
-		if shift := r.IntN(39); y.Sign() != 0 {
+		if shift := r.IntN(2*record.MaxPrecision + 1); y.Sign() != 0 {
 			divisions++
 			quotient, ok := a.Quo(b, shift)
 			check("quotient", quotient, ok, halfEven(new(big.Int).Mul(x, pow10(shift)), y))
@@ -110,6 +110,27 @@ func TestDecArithmetic(t *testing.T) {
 	}
 	if _, ok := record.DecFromInt(1).Quo(record.Dec{}, 0); ok {
 		t.Error("a division by zero is fine")
+	}
+}
+
+// Quotients just below 2^128 must not be rounded up to zero.
+func TestQuotientsNextToTheWord(t *testing.T) {
+	r := random(t)
+	top, near := new(big.Int).Lsh(big.NewInt(1), 128), 0
+	for range 1000 {
+		y := big.NewInt(r.Int64()) // up to 2.8e37
+		y.Mul(y, big.NewInt(3e18))
+		x := new(big.Int).Mul(y, top)
+		x.Quo(x, limit)
+		if halfEven(new(big.Int).Mul(x, limit), y).Cmp(top) == 0 {
+			near++
+		}
+		if q, ok := decOf(t, x).Quo(decOf(t, y), record.MaxPrecision); ok {
+			t.Fatalf("%s * 10^38 / %s is %s", x, y, bigOf(q))
+		}
+	}
+	if near < 10 {
+		t.Fatalf("only %d quotients round up to 2^128", near)
 	}
 }
 
