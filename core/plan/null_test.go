@@ -190,6 +190,19 @@ func TestQuotientsOfManyDigits(t *testing.T) {
 	}
 }
 
+// A decimal of 36 digits and more behind the point has no nanoseconds: 10^41 is
+// more than any power in the table.
+func TestNanosecondsOfManyDigits(t *testing.T) {
+	for _, c := range []struct{ typ, value, want string }{
+		{"decimal(38,38)", "0.5", "1970-01-01T00:00:00Z"}, {"decimal(38,38)", "-0.00000000000000000000000000000000000001", "1969-12-31T23:59:59.999999Z"}, {"decimal(38,38)", "0", "1970-01-01T00:00:00Z"},
+		{"decimal(38,36)", "-99.5", "1969-12-31T23:59:59.999999Z"}, {"decimal(38,36)", "99.5", "1970-01-01T00:00:00Z"}, {"decimal(38,35)", "999.5", "1970-01-01T00:00:00Z"}, {"decimal(38,34)", "1999.5", "1970-01-01T00:00:00.000001Z"},
+	} {
+		if v, _, reason := run(t, typed(t, "x", c.typ), `string(timestamp(x, "ns"))`, "", row{"x": c.value}); v != c.want {
+			t.Errorf("%s as %s is %v %s instead of %s", c.value, c.typ, v, reason, c.want)
+		}
+	}
+}
+
 // Reasons name the part, the expression and the cause, and no value.
 func TestReasons(t *testing.T) {
 	e := typed(t, "a", "int", "b", "int", "s", "string", "d", "decimal(38,0)")

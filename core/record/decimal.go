@@ -181,7 +181,8 @@ func (d Dec) Rescale(from, to int) (Dec, error) {
 	return down, nil
 }
 
-// Round brings d from one scale to a smaller one, rounding half to even.
+// Round brings d from one scale to a smaller one, rounding half to even; both
+// are 0 to MaxPrecision.
 func (d Dec) Round(from, to int) Dec {
 	m, by := d.magnitude(), pow10[from-to]
 	q, rest := div([4]uint64{m.lo, m.hi}, by)
@@ -193,8 +194,12 @@ func (d Dec) Round(from, to int) Dec {
 	return r
 }
 
-// Floor brings d from one scale to a smaller one, rounding down.
+// Floor brings d from one scale to a smaller one, rounding down. from may be any,
+// even a scale that no Dec of ours has: that of a count of nanoseconds.
 func (d Dec) Floor(from, to int) Dec {
+	if from-to > MaxPrecision { // nothing is left but the sign
+		return Dec{Lo: uint64(d.Hi >> 63), Hi: d.Hi >> 63}
+	}
 	m := d.magnitude()
 	q, rest := div([4]uint64{m.lo, m.hi}, pow10[from-to])
 	m = u128{q[0], q[1]}
