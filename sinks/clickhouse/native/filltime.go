@@ -122,7 +122,7 @@ func parseUUID(v []byte, binary bool) (out [16]byte, ok bool) {
 	case len(v) == 36 && v[8] == '-' && v[13] == '-' && v[18] == '-' && v[23] == '-':
 		n := 0
 		for i := 0; i < len(v); i++ {
-			if v[i] == '-' {
+			if i == 8 || i == 13 || i == 18 || i == 23 { // there are hyphens; one anywhere else is no digit
 				continue
 			}
 			high, okHigh := hexDigit(v[i])

@@ -213,6 +213,9 @@ func (p *typeParser) enum(t *Type) error {
 		if err != nil {
 			return err
 		}
+		if half := 1 << (enumBits(t.Name) - 1); n < -half || n >= half {
+			return errors.New("a number of the enumeration is out of its range")
+		}
 		t.Enum = append(t.Enum, EnumOne{name, int16(n)})
 		if p.take(')') {
 			return nil
@@ -221,6 +224,14 @@ func (p *typeParser) enum(t *Type) error {
 			return errors.New("the enumeration does not end")
 		}
 	}
+}
+
+// enumBits is how many an enumeration is stored in.
+func enumBits(name string) int {
+	if name == "Enum8" {
+		return 8
+	}
+	return 16
 }
 
 func (p *typeParser) nested(t *Type, depth int) error {
@@ -273,11 +284,25 @@ func (t *Type) normal() error {
 		*t = t.Args[0]
 		t.Text = text
 	}
-	if t.Name == "Decimal" && (t.Size < 1 || t.Size > 76 || t.Scale < 0 || t.Scale > t.Size) || t.Name == "FixedString" && t.Size < 1 || t.Name == "DateTime64" && (t.Size < 0 || t.Size > 9) {
+	none := false
+	switch t.Name {
+	case "Decimal":
+		none = t.Size < 1 || t.Size > 76 || t.Scale < 0 || t.Scale > t.Size
+	case "FixedString":
+		none = t.Size < 1 || t.Size > maxFixedString
+	case "DateTime64":
+		none = t.Size < 0 || t.Size > 9
+	case "Enum8", "Enum16":
+		none = len(t.Enum) == 0 // its first value stands for null
+	}
+	if none {
 		return fmt.Errorf("%s(%d) is none", t.Name, t.Size)
 	}
 	return nil
 }
+
+// maxFixedString is the server's own limit.
+const maxFixedString = 0xFFFFFF
 
 // Nullable says whether a column of the type takes null, and gives the type of
 // what is not null.

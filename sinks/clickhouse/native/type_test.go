@@ -31,6 +31,7 @@ func TestParseType(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "Nullable(", "Nullable(Int8", "Array(Int8, Int8)", "Map(String)", "Enum8('a')", "Enum8('a' = 1", "FixedString(0)", "FixedString(x)",
+		"Enum8", "Enum16('a' = 32768)", "Enum8('a' = -129)", "FixedString(16777216)",
 		"Decimal(77, 0)", "Decimal(3, 4)", "Int8 x", "DateTime64(10)", strings.Repeat("Array(", 40) + "Int8" + strings.Repeat(")", 40)} {
 		if got, err := native.ParseType(text); err == nil {
 			t.Errorf("%s is taken for %+v", text, got)
@@ -41,7 +42,7 @@ func TestParseType(t *testing.T) {
 // FuzzParseType: whatever a server sends, a type is read or refused, and what is
 // read can be asked for a column.
 func FuzzParseType(f *testing.F) {
-	for _, s := range []string{"Nullable(Decimal(18, 6))", "Enum8('a' = 1, 'b' = 2)", "Tuple(a Int8, b Array(String))", "Map(String, Int8)", "LowCardinality(Nullable(FixedString(3)))"} {
+	for _, s := range []string{"Enum8", "Nullable(Decimal(18, 6))", "Enum8('a' = 1, 'b' = 2)", "Tuple(a Int8, b Array(String))", "Map(String, Int8)", "LowCardinality(Nullable(FixedString(3)))"} {
 		f.Add(s)
 	}
 	elem := record.Type{Kind: record.Int}
@@ -59,6 +60,21 @@ func FuzzParseType(f *testing.F) {
 			if c.Append(&none.Columns[0], &bad); c.Size() != before || len(bad.List) > 0 {
 				t.Errorf("%s: no rows take %d bytes, and are complained about: %v", text, c.Size()-before, bad.List)
 			}
+			if c, err = native.NewColumn("c", typ, from, true); err != nil {
+				t.Errorf("%s: with nulls as defaults: %v", text, err)
+				continue
+			}
+			some := record.NewColumn(from)
+			some.AppendNull()
+			switch from.Kind {
+			case record.Int:
+				some.AppendInt(1)
+			case record.String:
+				some.AppendString("1")
+			default:
+				some.AppendElems()
+			}
+			c.Append(some, &bad)
 		}
 	})
 }
