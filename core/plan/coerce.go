@@ -22,6 +22,9 @@ func (e *expr) isNumber() bool {
 	return false
 }
 
+// isNested says whether e is a list or a map.
+func (e *expr) isNested() bool { return e.typ.Kind == record.List || e.typ.Kind == record.Map }
+
 // describe names what an argument is: payload.price (decimal(18,6)).
 func (e *expr) describe() string {
 	switch {
@@ -175,6 +178,12 @@ func (k *checker) common(a, b *expr, at int, operator string) (x, y *expr) {
 	case a.op == opNull && b.op == opNull:
 		k.problem(at, "", "%s has no type: both sides are nil", operator)
 		return nil, nil
+	case a.isNested(), b.isNested(): // next to nil as well: no kernel makes one
+		if !a.isNested() {
+			a = b
+		}
+		k.problem(at, "cast it to json or string", "%s takes no list or map, and this is %s", operator, a.describe())
+		return nil, nil
 	case a.op == opNull:
 		return nullOf(b.typ, a.at), b
 	case b.op == opNull:
@@ -197,7 +206,7 @@ func (k *checker) common(a, b *expr, at int, operator string) (x, y *expr) {
 			return nil, nil
 		}
 		return x, y
-	case a.typ.Equal(b.typ) && a.typ.Kind != record.List && a.typ.Kind != record.Map:
+	case a.typ.Equal(b.typ):
 		return a, b
 	}
 	k.problem(at, "cast one of them", "both sides of %s must have one type, and these are %s and %s", operator, a.describe(), b.describe())

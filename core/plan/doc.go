@@ -30,7 +30,7 @@
 //     compared with another or with a literal in RFC 3339.
 //   - and or not, or && || !. not binds closer than == does.
 //   - + - * / %, and + of two strings. startsWith, endsWith, contains.
-//   - c ? a : b, a ?? b (b where a is null).
+//   - c ? a : b, a ?? b (b where a is null), of anything but lists and maps.
 //   - lower upper trim (ASCII spaces) of a string, len (characters of a string,
 //     bytes, elements), abs, round(decimal, digits), year month day hour minute
 //     second (of a time, in UTC), truncate(time, "day").
