@@ -249,7 +249,11 @@ func convert(code opcode, v int64) (int64, fault) {
 		return 0, faultRange
 	}
 	if code == opDate {
-		v *= 86_400_000_000
+		const day = 86_400_000_000
+		if v > math.MaxInt64/day || v < math.MinInt64/day {
+			return 0, faultRange
+		}
+		v *= day
 	}
 	return v, 0
 }

@@ -270,7 +270,9 @@ func typed(field record.Type, typ *schemaType, asJSON string, v any) string {
 	}
 	switch field.Kind {
 	case record.Timestamp:
-		return fmt.Sprint(v.(time.Time).UnixMicro())
+		at := v.(time.Time) // whose UnixMicro wraps
+		micros := new(big.Int).Mul(big.NewInt(at.Unix()), big.NewInt(1_000_000))
+		return micros.Add(micros, big.NewInt(int64(at.Nanosecond()/1000))).String()
 	case record.Decimal:
 		return v.(*big.Rat).FloatString(int(field.Scale))
 	case record.Bytes:

@@ -88,7 +88,13 @@ func TestAvroHostile(t *testing.T) {
 	f(`{"type":"array","items":"double"}`, cat(varint(99_999), varint(0)), early, early)
 	f(`{"type":"map","values":"null"}`, cat(varint(1), varint(1), []byte{0xff}, varint(0)), "not valid UTF-8", "")
 	f(`{"type":"long","logicalType":"timestamp-millis"}`, varint(math.MaxInt64), "outside the", "")
+	f(`{"type":"long","logicalType":"timestamp-millis"}`, varint(math.MinInt64/1000-1), "outside the", "")
+	f(`{"type":"int","logicalType":"date"}`, varint(106_751_992), "outside the", "") // the first day that has no microseconds in 64 bits
+	f(`{"type":"int","logicalType":"date"}`, varint(-106_751_992), "outside the", "")
+	f(`{"type":"int","logicalType":"date"}`, varint(math.MaxInt32), "outside the", "")
+	f(`{"type":"int","logicalType":"date"}`, varint(math.MinInt32), "outside the", "")
 	f(`{"type":"long","logicalType":"timestamp-nanos"}`, varint(1001), "parts of a microsecond", "")
+	f(`{"type":"long","logicalType":"timestamp-nanos"}`, varint(math.MinInt64), "parts of a microsecond", "")
 	f(`{"type":"bytes","logicalType":"decimal","precision":3,"scale":1}`, cat(varint(2), []byte{3, 0xe8}), "more digits", "") // 1000
 	f(`{"type":"bytes","logicalType":"decimal","precision":38}`, cat(varint(17), make([]byte, 16), []byte{1}), "1", "")
 	f(`{"type":"bytes","logicalType":"decimal","precision":38}`, cat(varint(17), []byte{1}, make([]byte, 16)), "more digits", "")

@@ -118,6 +118,12 @@ func (g *generator) record(depth int) *schemaType {
 
 // value appends a random value of a type.
 func (g *generator) value(out []byte, t *schemaType) []byte {
+	switch edge := g.IntN(20) == 0; {
+	case edge && (t.kind == "int" || t.kind == "date"):
+		return binary.AppendVarint(out, g.edge(math.MinInt32, math.MaxInt32))
+	case edge && (t.kind == "long" || t.kind == "millis" || t.kind == "micros" || t.kind == "nanos"):
+		return binary.AppendVarint(out, g.edge(math.MinInt64, math.MaxInt64))
+	}
 	switch t.kind {
 	case "null":
 		return out
@@ -161,6 +167,16 @@ func (g *generator) value(out []byte, t *schemaType) []byte {
 		return out
 	}
 	return g.entries(out, t)
+}
+
+// edge is a number at which some unit of time, or the type itself, ends.
+func (g *generator) edge(least, most int64) int64 {
+	unit := []int64{1, 1000, 1_000_000, 86_400_000_000, 86_400_000}[g.IntN(5)]
+	v := []int64{math.MinInt64 / unit, math.MaxInt64 / unit, least, most}[g.IntN(4)]
+	if v != math.MinInt64 && v != math.MaxInt64 {
+		v += int64(g.IntN(3) - 1)
+	}
+	return min(max(v, least), most)
 }
 
 func (g *generator) bytes(out []byte, n int) []byte {
