@@ -190,7 +190,7 @@ func (k *checker) in(n *ast.BinaryNode, depth int) *expr {
 		if a == nil {
 			return nil
 		}
-		constant = constant && b.isConst() && a == x && sameType(a.typ, b.typ)
+		constant = constant && b.isConst() && b.value.Nulls == 0 && a == x && sameType(a.typ, b.typ) // a null is not the zero in its column
 		if constant {
 			set = append(set, b.value)
 		}

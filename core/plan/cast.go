@@ -227,7 +227,7 @@ func (m *machine) floatToDec(f float64, precision, scale int) (record.Dec, cause
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return record.Dec{}, notFinite
-	case math.Abs(f) >= 1e38:
+	case math.Abs(f) > 1e38: // the float nearest to 10^38 is below it, and has 38 digits
 		return record.Dec{}, outOfRange
 	}
 	m.text = strconv.AppendFloat(m.text[:0], f, 'f', scale, 64)

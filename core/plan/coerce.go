@@ -137,7 +137,7 @@ func (k *checker) cast(e *expr, t record.Type, unit string) *expr {
 // decimal makes an integer a decimal.
 func (k *checker) decimal(e *expr) *expr {
 	switch {
-	case e.isConst() && e.typ.Kind == record.Int:
+	case e.isConst() && e.typ.Kind == record.Int && e.value.Nulls == 0:
 		return decimalConst(record.DecFromInt(e.value.Ints[0]), 0, e.untyped, e.at)
 	case e.typ.Kind == record.Int:
 		return k.cast(e, intDecimal, "")

@@ -125,7 +125,7 @@ func TestCasts(t *testing.T) {
 		{"string", "2023-02-29T12:00:00Z", "timestamp", "!not an RFC 3339 time"}, {"string", "2024-01-01", "timestamp", "!not an RFC 3339 time"}, {"json", `"2024-01-01T00:00:00Z"`, "timestamp", "2024-01-01T00:00:00Z"}, {"json", `5`, "timestamp", "!not an RFC 3339 time"},
 		{"decimal(10,4)", "1.5000", "decimal(10,2)", "1.50"}, {"decimal(10,4)", "1.5050", "decimal(10,2)", "!digits would be lost"}, {"decimal(10,4)", "999999", "decimal(10,8)", "!out of range"}, {"decimal(10,4)", "999999", "decimal(5,0)", "!out of range"},
 		{"decimal(10,4)", "12", "int", "12"}, {"decimal(10,4)", "12.5", "int", "!not an integer"}, {"decimal(38,0)", "99999999999999999999", "int", "!out of range"}, {"decimal(10,4)", "0.1", "float", "0.1"},
-		{"float", 0.125, "decimal(10,2)", "0.12"}, {"float", 0.375, "decimal(10,2)", "0.38"}, {"float", 1.005, "decimal(10,2)", "1.00"}, {"float", -2.5, "decimal(10,0)", "-2"}, {"float", 1e300, "decimal(38,0)", "!out of range"}, {"float", math.NaN(), "decimal(38,0)", "!not a finite number"},
+		{"float", 0.125, "decimal(10,2)", "0.12"}, {"float", 0.375, "decimal(10,2)", "0.38"}, {"float", 1.005, "decimal(10,2)", "1.00"}, {"float", -2.5, "decimal(10,0)", "-2"}, {"float", 1e300, "decimal(38,0)", "!out of range"}, {"float", 1e38, "decimal(38,0)", "99999999999999997748809823456034029568"}, {"float", -1e38, "decimal(38,0)", "-99999999999999997748809823456034029568"}, {"float", 1e38, "decimal(38,1)", "!out of range"}, {"float", math.Nextafter(1e38, 2e38), "decimal(38,0)", "!out of range"}, {"float", math.NaN(), "decimal(38,0)", "!not a finite number"},
 		{"float", 1e3, "int", "1000"}, {"float", 1.5, "int", "!not an integer"}, {"float", 1e19, "int", "!out of range"}, {"float", 1e19, "uint", "10000000000000000000"}, {"float", math.Inf(-1), "int", "!not a finite number"}, {"float", -0.5, "uint", "!not an integer"},
 		{"int", int64(1<<53 + 1), "float", "9007199254740992"}, {"uint", uint64(3), "float", "3"},
 		{"string", "12", "int", "12"}, {"string", "-1.2e1", "int", "-12"}, {"string", "12.5", "int", "!not an integer"}, {"string", "", "int", "!not an integer"}, {"string", " 1", "int", "!not an integer"}, {"string", "1e30", "int", "!out of range"},
@@ -186,6 +186,39 @@ func TestQuotientsOfManyDigits(t *testing.T) {
 		v, _, reason := run(t, e, "string(p / q)", "", row{"p": c.p, "q": c.q})
 		if got := fmt.Sprint(v); got != c.want && (v != (bad{}) || !strings.HasSuffix(reason, ": "+c.want[1:])) {
 			t.Errorf("%s / %s is %s %s instead of %s", c.p, c.q, got, reason, c.want)
+		}
+	}
+}
+
+// A null that has a type is one next to every kind of company, not the zero that
+// lies in its column, and is in no list.
+func TestConstantNulls(t *testing.T) {
+	e := typed(t, "i", "int", "d", "decimal(18,6)", "u", "uint", "s", "string", "b", "bool")
+	event := row{"i": int64(0), "d": "0", "u": uint64(0), "s": "", "b": true}
+	for _, text := range []string{
+		"int(nil) + 1.5", "1.5 - int(nil)", "d + int(nil)", "d * int(nil)", "int(nil) / 2", "i / int(nil)", "d == int(nil)", "i + decimal(nil, 9, 2)", "d - uint(nil)", "(b ? nil : 5) + d", "(true ? nil : 5) * 1.5", "b ? int(nil) : 1.5",
+		"d in [int(nil), 1]", "i in [int(nil), 1]", "i not in [int(nil), 1, 2, 3, 4, 5, 6, 7, 8, 9]", "d in [decimal(nil, 18, 6), 1]", "u in [uint(nil)]", "s in [string(nil), 'x']", "s in [string(nil), '1', '2', '3', '4', '5', '6', '7', '8', '9']", "b in [bool(nil), false]",
+	} {
+		if v, _, reason := run(t, e, text, "", event); v != nil {
+			t.Errorf("%s is %s %s instead of nil", text, show(v), reason)
+		}
+	}
+	for text, want := range map[string]string{"int(nil) ?? 1.5": "3/2", "int(nil) ?? d": "0", "d in [int(nil), 0]": "true", "i not in [int(nil), 0]": "false", "s in [string(nil), '']": "true"} {
+		if v, _, reason := run(t, e, text, "", event); show(v) != want {
+			t.Errorf("%s is %s %s instead of %s", text, show(v), reason, want)
+		}
+	}
+}
+
+// What is not a number is in no list, of however many values.
+func TestNaNIsInNoList(t *testing.T) {
+	e := typed(t, "f", "float")
+	nan := `(float("1e308") * 10 - float("1e308") * 10)`
+	for _, values := range []string{nan, nan + ", " + nan, nan + ", 1, 2, 3, 4, 5, 6, 7, 8, 9"} {
+		for value, want := range map[float64]bool{math.NaN(): false, 0: false, 9: strings.HasSuffix(values, "9")} {
+			if v, _, reason := run(t, e, "f in ["+values+"]", "", row{"f": value}); v != want {
+				t.Errorf("%v in [%s] is %v %s", value, values, v, reason)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/sluicekit/sluice/core/record"
@@ -26,6 +27,9 @@ func newSet(t record.Type, values []*record.Column) *set {
 	s := &set{values: record.Column{Type: t}}
 	for i, v := range values {
 		if i > 0 && compareConstants(values[i-1], v) == 0 {
+			continue
+		}
+		if t.Kind == record.Float && math.IsNaN(v.Floats[0]) { // a binary search would find it, and it equals nothing
 			continue
 		}
 		s.values.AppendFrom(v, 0)
