@@ -17,6 +17,11 @@ const maxDocumentDepth = 100
 // empty what was large once takes long each time.
 const manyPaths = 1000
 
+// maxPaths is how many bytes the paths of a document may have in all. One long
+// name around many short ones makes each path long: to read them, and for the
+// server to hold them, would take the square of the document.
+const maxPaths = 64 << 20
+
 // documentCheck says what a server would not take of a document. It is used for
 // one after the other, and keeps its memory.
 //
@@ -29,6 +34,7 @@ type documentCheck struct {
 	path   []byte // to there; what stands before from is of the objects around an array
 	from   int
 	root   uint64 // what paths are of: the outermost object, or an element of an array
+	paths  int    // bytes that were looked at
 	scopes uint64 // how many things have names or paths of their own
 	seen   map[seenName]struct{}
 	seeds  [2]maphash.Seed
@@ -59,6 +65,7 @@ func (c *documentCheck) wrong(v []byte) string {
 		clear(c.seen)
 	}
 	c.text, c.at, c.path, c.from, c.scopes, c.reason = v, 0, c.path[:0], 0, 0, ""
+	c.paths = 0
 	c.root = c.scope()
 	c.space()
 	c.at++
@@ -135,6 +142,10 @@ func (c *documentCheck) value(depth int) {
 			c.reason = "the object has a number that is out of range"
 			return
 		}
+	}
+	if c.paths += len(c.path) - c.from; c.paths > maxPaths {
+		c.reason = "the object has too many paths that are long"
+		return
 	}
 	if c.again(c.root, c.path[c.from:]) {
 		c.reason = "the object has a path twice"

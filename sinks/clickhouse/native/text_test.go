@@ -5,8 +5,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/sinks/clickhouse/native"
@@ -110,5 +112,28 @@ func TestTexts(t *testing.T) {
 				t.FailNow()
 			}
 		}
+	}
+}
+
+// TestLongPaths: one long name around many short ones makes as many long paths,
+// which would take the square of the document.
+func TestLongPaths(t *testing.T) {
+	object := func(name, members int) string {
+		b := []byte(`{"` + strings.Repeat("x", name) + `":{"-":0`)
+		for i := range members {
+			b = strconv.AppendInt(append(b, `,"`...), int64(i), 36)
+			b = append(b, `":1`...)
+		}
+		return string(b) + "}}"
+	}
+	began := time.Now()
+	if taken(t, "JSON", record.JSON, object(1<<19, 1<<16)) {
+		t.Error("32 GiB of paths are taken")
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if !taken(t, "JSON", record.JSON, object(500, 50_000)) {
+		t.Error("25 MB of paths are not taken")
 	}
 }
