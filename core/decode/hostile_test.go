@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicekit/sluice/core/decode"
 	"github.com/sluicekit/sluice/core/record"
@@ -167,6 +168,23 @@ func TestAvroExpansion(t *testing.T) {
 			t.Errorf("%s: got %.100s, want %s", p, got, want)
 		}
 	}
+}
+
+// What a few bytes ask for, by a schema that was made for it, takes no time to
+// speak of. (It was seconds each, and up to a minute.)
+func TestAvroSlowSchemas(t *testing.T) {
+	f := func(what, want string, read func() string) {
+		t.Helper()
+		began := time.Now()
+		got := read()
+		if took := time.Since(began); got != want || took > 3*time.Second {
+			t.Errorf("%s: after %s got %.100q, want %.100q", what, took, got, want)
+		}
+	}
+	f("decimals of 4096 digits", "bad: f: longer than the limit", func() string {
+		s := bare(t, fieldSchema(`{"type":"array","items":{"type":"bytes","logicalType":"decimal","precision":4096,"scale":4096}}`))
+		return row(t, decoder(t, s, "f"), cat(varint(5000), make([]byte, 5000), varint(0)))
+	})
 }
 
 func TestLimits(t *testing.T) {

@@ -36,6 +36,8 @@ var scalars = []schemaType{
 	{kind: "nanos", name: "long", text: `{"type":"long","logicalType":"timestamp-nanos"}`},
 	{kind: "decimal", name: "bytes", scale: 3, text: `{"type":"bytes","logicalType":"decimal","precision":20,"scale":3}`},
 	{kind: "decimal", name: "bytes", scale: 0, text: `{"type":"bytes","logicalType":"decimal","precision":50}`},
+	{kind: "decimal", name: "bytes", scale: 40, text: `{"type":"bytes","logicalType":"decimal","precision":60,"scale":40}`},
+	{kind: "decimal", name: "bytes", scale: 38, text: `{"type":"bytes","logicalType":"decimal","precision":38,"scale":38}`},
 }
 
 func (g *generator) scalar() *schemaType {

@@ -191,10 +191,15 @@ func (r *renderer) decimal(v []byte, precision, scale int) fault {
 	if neg {
 		r.out = append(r.out, '-')
 	}
-	for len(digits) <= scale {
-		digits = append([]byte{'0'}, digits...)
-	}
 	point := len(digits) - scale
+	if point <= 0 {
+		r.out = append(r.out, '0', '.')
+		for range -point {
+			r.out = append(r.out, '0')
+		}
+		r.out = append(r.out, digits...)
+		return 0
+	}
 	r.out = append(r.out, digits[:point]...)
 	if scale > 0 {
 		r.out = append(r.out, '.')
