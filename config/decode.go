@@ -171,8 +171,14 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value, other fu
 		return
 	}
 	fields := options(v.Type())
-	for _, e := range entries {
+	torn := ""
+	for at, e := range entries {
 		i := slices.IndexFunc(fields, func(o option) bool { return o.name == e.key.Value })
+		if i >= 0 {
+			torn = ""
+		} else if torn = d.torn(entries[:at+1], path, torn); torn != "" {
+			continue
+		}
 		if i >= 0 {
 			to, value := v.FieldByIndex(fields[i].index), e.value
 			if fields[i].one {
@@ -194,6 +200,34 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value, other fu
 		}
 		d.unknown(e.key, path, "unknown option", names)
 	}
+}
+
+// torn reports a last entry that is no key but what YAML has made of a value,
+// often a secret's, which is therefore not shown: in {password: x,y} the tail of
+// the value before it, in {password:x} a key and its value in one. It returns
+// the option whose value that is, or "". before is what it returned of the entry
+// before.
+func (d *decoder) torn(entries []pair, path, before string) string {
+	last := entries[len(entries)-1]
+	if !isNull(last.value) || last.key.Style != 0 {
+		return ""
+	}
+	message, hint := "the comma ends the text before it", "quote the whole text if the comma is a part of it"
+	if len(entries) > 1 && before == "" {
+		head := entries[len(entries)-2]
+		if v := head.value; v.Kind == yaml.ScalarNode && v.Style == 0 && !isNull(v) && !d.file.public[v] {
+			before = head.key.Value
+		}
+	}
+	if before == "" {
+		before = last.key.Value[:max(0, strings.IndexAny(last.key.Value, ":=\"'"))]
+		message, hint = "has no value", "write "+before+": and a space before the value"
+	}
+	if before != "" {
+		d.conceal(last.key)
+		d.fail(last.key, join(path, before), message, hint)
+	}
+	return before
 }
 
 // oneOrMore makes a list of a single value.

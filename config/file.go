@@ -99,7 +99,8 @@ func (f *file) syntax(err error) Problem {
 		p.Column = 1
 	}
 	if m := regexp.MustCompile(`^unknown anchor '(.+)' referenced$`).FindStringSubmatch(p.Message); m != nil {
-		p.Message = "the alias *" + m[1] + " has no anchor before it"
+		// Its name may be a secret that starts with *.
+		p.Message, p.Hint = "an alias has no anchor before it", "quote the text if it starts with *"
 		for i, line := range f.lines {
 			if at := strings.Index(line, "*"+m[1]); at >= 0 {
 				p.Line, p.Column = i+1, utf8.RuneCountInString(line[:at])+1
