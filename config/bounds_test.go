@@ -34,6 +34,7 @@ func TestHostileFiles(t *testing.T) {
 		t.Helper()
 		t.Chdir(t.TempDir())
 		write(t, "a.yaml", text)
+		write(t, "x", strings.Repeat("x", 64<<10))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		began := time.Now()
@@ -70,4 +71,36 @@ func TestHostileFiles(t *testing.T) {
 	f("long line", fill("sink: ", "a b ", ""))
 	f("quotes", fill("sink: \"", `\u00e4`, "\""))
 	f("documents", fill("", "---\na: b\n", ""))
+	half := strings.Repeat("x", size/2)
+	f("long alias", fill("streams: {e: {kafka: {group: g, brokers: [&a \""+half+"\",", "*a,", "]}}}"))
+	f("long alias of types", numbered("streams: {e: {format: json, types: {k: &a \""+half+"\"", ",#: *a", "}}}"))
+	f("long reference", fill("streams: {e: {kafka: {group: g, brokers: [&a \"${env:ROWS}"+half+"\",", "*a,", "]}}}"))
+	f("large files", fill("streams: {e: {kafka: {group: g, brokers: [\"", "${file:x}", "\"]}}}"))
+	f("many large files", fill("streams: {e: {kafka: {group: g, brokers: [", "'${file:x}${file:x}${file:x}${file:x}',", "]}}}"))
+	f("topics", numbered("streams: {e: {kafka: {group: g, topics: [", "#,", "]}}}"))
+	f("paths", numbered("streams: {e: {files: {paths: [", "#,", "]}}}"))
+	f("connections", numbered("sink: s\nfrom: e\nfields: all\nmariadb: {table: t, connection: [", "#,", "]}"))
+	f("groups", numbered("sink: s\nfrom: e\nfields: all\naggregate: {by: [", "#,", "]}"))
+	f("sinks", numbered("", "---\nsink: #\n", ""))
+	f("units", fill("limits: {memory: 1", "x", "}"))
+}
+
+// Numbers and names that only somebody hostile, or a script with an empty
+// variable, would write.
+func TestOddValues(t *testing.T) {
+	const stream = "streams: {e: {kafka: {brokers: [k:1], topics: [t], group: g}, format: json}}\n"
+	f := func(text, want string) {
+		t.Helper()
+		t.Chdir(t.TempDir())
+		write(t, "a.yaml", text)
+		_, err := config.Load([]string{"a.yaml"}, specs(), environment)
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > len(want)+200 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.80q: got %.400v, want %q", text, err, want)
+		}
+	}
+	f(stream+"---\nsink: '${env:EMPTY}'\nfrom: e\nfields: all\nprint:\n", "a.yaml:3:7: sink: a sink's name has up to 64 characters")
+	f(strings.Replace(stream, "[t]", "['']", 1), "streams.e.kafka.topics[0]: is no name of a topic")
+	f("limits: {memory: 6148914691236517206B}\n"+stream, "limits.memory: must be from 32MiB to 16TiB")
+	f("limits: {memory: 1"+strings.Repeat("x", 100_000)+"}\n"+stream, "limits.memory: unknown unit of size \"xxx")
+	f("defaults: {timeout: 1"+strings.Repeat("x", 100_000)+"}\n"+stream, "defaults.timeout: unknown unit of time \"xxx")
 }

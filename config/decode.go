@@ -22,6 +22,8 @@ type decoder struct {
 	warnings Problems
 	secrets  []string        // values that must not be printed
 	blamed   map[string]bool // paths with a problem, and the names suggested for unknown keys
+
+	referenced *int // bytes of the texts with references, of the whole configuration
 }
 
 // special is implemented by options of this package with a shape of their own.

@@ -17,7 +17,7 @@
 // number of files; a name given twice is a mistake.
 //
 // A file has at most 1 MiB, a configuration at most 1,000 files and 16 MiB. Nesting ends at 32
-// levels, a document at 100,000 values with its aliases expanded. Tags and
+// levels, a document at 100,000 values with its aliases expanded, and what aliases stand for at 1 MiB. Tags and
 // merge keys (<<) are refused; anchors and aliases are fine.
 //
 // # Values
@@ -30,7 +30,8 @@
 // variable and for the content of a file (at most 64 KiB, without the line
 // break at its end; a relative path starts at the folder of the YAML file).
 // What they yield is text and is never read as YAML; where it is wrong, the
-// message does not show it. $${ stands for a literal ${.
+// message does not show it. $${ stands for a literal ${. Texts with references
+// have at most 16 MiB in all.
 //
 // # Secrets
 //

@@ -16,8 +16,9 @@ import (
 // Bounds of one document. They are far above what people write, and low enough
 // that no file takes noticeable time or memory.
 const (
-	maxDepth  = 32
-	maxValues = 100_000
+	maxDepth   = 32
+	maxValues  = 100_000
+	maxAliased = 1 << 20 // bytes of the texts that aliases stand for, each time they do
 )
 
 // file is one file: its text, and the values of its documents.
@@ -176,6 +177,7 @@ type inspector struct {
 	open     map[*yaml.Node]bool // being inspected: an alias to one of them is a cycle
 	alias    *yaml.Node          // the outermost alias that is being followed: the place to blame
 	values   int
+	aliased  int // bytes
 	stopped  bool
 }
 
@@ -223,6 +225,11 @@ func (w *inspector) inspect(n *yaml.Node, depth int) *yaml.Node {
 	}
 	if w.alias != nil && n.Kind == yaml.ScalarNode {
 		w.file.shared[n] = true
+		if w.aliased += len(n.Value); w.aliased > maxAliased {
+			w.refuse(n, fmt.Sprintf("more than %d KiB of text in one document's aliases, expanded", maxAliased>>10), "")
+			w.stopped = true
+			return n
+		}
 	}
 	w.open[n] = true
 	for i, c := range n.Content {

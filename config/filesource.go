@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/sluicekit/sluice/core/decode"
@@ -19,6 +18,7 @@ func (d *decoder) checkFiles(e pair, path string, s *streamDoc) {
 	if len(f.Paths) == 0 {
 		d.missing(in, at, "paths", "a file or a glob such as logs/*.jsonl, or a list of them")
 	}
+	seen := map[string]bool{}
 	for i, p := range f.Paths {
 		name := fmt.Sprintf("paths[%d]", i)
 		if len(f.Paths) == 1 && child(in.value, name) == child(in.value, "paths") {
@@ -29,9 +29,10 @@ func (d *decoder) checkFiles(e pair, path string, s *streamDoc) {
 			d.failAt(in.value, at, name, "is empty", "")
 		case folder.CheckPattern(p) != nil:
 			d.failAt(in.value, at, name, "is no glob: * ? and [a-z] stand for characters of one name", "")
-		case slices.Index(f.Paths, p) < i:
+		case seen[p]:
 			d.failAt(in.value, at, name, "given twice", "")
 		}
+		seen[p] = true
 	}
 	for i, p := range f.Paths {
 		f.Paths[i] = d.file.path(p)

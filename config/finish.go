@@ -113,16 +113,18 @@ func (l *loader) finishSink(s *sinkDoc, before []*sinkDoc) {
 // targets finds the connections of a sink.
 func (l *loader) targets(s *sinkDoc) {
 	d := s.decoder
+	seen := map[string]bool{}
 	for i := range s.Targets {
 		t := &s.Targets[i]
 		at := fmt.Sprintf("connection[%d]", i)
 		if len(s.Targets) == 1 && child(s.typeAt.value, at) == child(s.typeAt.value, "connection") {
 			at = "connection"
 		}
-		if slices.ContainsFunc(s.Targets[:i], func(o Target) bool { return o.Connection == t.Connection }) {
+		if seen[t.Connection] {
 			d.failAt(s.typeAt.value, s.Spec.Type, at, "given twice", "")
 			continue
 		}
+		seen[t.Connection] = true
 		if d.isBlamed(join(s.Spec.Type, at)) {
 			continue
 		}

@@ -48,6 +48,8 @@ type loader struct {
 	secrets  []string
 	total    int // bytes read
 
+	referenced int // bytes of the texts that hold references
+
 	defaults    *settings // of defaults:
 	defaultsAt  place
 	limitsAt    place
@@ -153,7 +155,7 @@ func (l *loader) load(name string, order int) {
 
 // document tells the two kinds of document apart by their keys.
 func (l *loader) document(s *file, doc *yaml.Node) {
-	d := &decoder{file: s, env: l.env, blamed: map[string]bool{}}
+	d := &decoder{file: s, env: l.env, blamed: map[string]bool{}, referenced: &l.referenced}
 	defer func() {
 		l.problems = append(l.problems, d.problems...)
 		l.warnings = append(l.warnings, d.warnings...)

@@ -38,6 +38,10 @@ func (d *decoder) resolve(n *yaml.Node, path string) (text, bool) {
 			d.fail(n, path, fmt.Sprintf("more than %d references in one text", maxReferences), "")
 			return text{}, false
 		}
+		if *d.referenced > maxTotal {
+			d.fail(n, path, fmt.Sprintf("more than %d MiB of texts with references in the configuration", maxTotal>>20), "")
+			return text{}, false
+		}
 		i := strings.Index(rest, "${")
 		if i < 0 {
 			b.WriteString(rest)
@@ -62,6 +66,7 @@ func (d *decoder) resolve(n *yaml.Node, path string) (text, bool) {
 			ok = false
 		}
 		b.WriteString(value)
+		*d.referenced += i + len(value)
 		refs = true
 		rest = rest[i+end+1:]
 	}

@@ -116,7 +116,7 @@ func (l *loader) sinkDocument(d *decoder, doc *yaml.Node) {
 	})
 	d.checkSettings(doc, "", &raw.settings)
 	whole := pairAt(doc, "sink")
-	if raw.Name != "" && !consistsOf(raw.Name, "abcdefghijklmnopqrstuvwxyz0123456789_", 64) {
+	if !d.isBlamed("sink") && !consistsOf(raw.Name, "abcdefghijklmnopqrstuvwxyz0123456789_", 64) {
 		d.failAt(doc, "", "sink", "a sink's name has up to 64 characters of a-z, 0-9 and _", "")
 	}
 	if raw.From == "" {

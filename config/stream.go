@@ -92,8 +92,8 @@ func (l *loader) sharedDocument(d *decoder, doc *yaml.Node) {
 			}
 			l.limitsAt = at
 			d.into(p.value, p.key.Value, &l.config.Limits)
-			if m := l.config.Limits.Memory; m != 0 && m < minMemory {
-				d.failAt(p.value, "limits", "memory", "must be at least 32MiB", "")
+			if m := l.config.Limits.Memory; m != 0 && (m < minMemory || m > maxMemory) {
+				d.failAt(p.value, "limits", "memory", "must be from 32MiB to 16TiB", "")
 			}
 		default:
 			d.unknown(p.key, "", "unknown option", []string{"streams", "connections", "defaults", "limits"})
@@ -101,8 +101,13 @@ func (l *loader) sharedDocument(d *decoder, doc *yaml.Node) {
 	}
 }
 
-// minMemory is the smallest budget: a few fetched answers and decoded chunks.
-const minMemory = 32 << 20
+// Bounds of the budget: the least holds a few fetched answers and decoded
+// chunks; the most is more than machines have, and far from overflowing where
+// the collector's limit is three times as much.
+const (
+	minMemory = 32 << 20
+	maxMemory = 16 << 40
+)
 
 // twice reports what was already given in another place.
 func (l *loader) twice(d *decoder, first, at place) bool {
@@ -189,12 +194,14 @@ func (d *decoder) checkKafka(e pair, path string, k *Kafka) {
 	if len(k.Topics) == 0 {
 		d.missing(in, at, "topics", "a name, or a list of names")
 	}
+	seen := map[string]bool{}
 	for i, t := range k.Topics {
 		if !validTopic(t) {
 			d.failAt(body, at, fmt.Sprintf("topics[%d]", i), "is no name of a topic", "")
-		} else if slices.Index(k.Topics, t) < i {
+		} else if seen[t] {
 			d.failAt(body, at, fmt.Sprintf("topics[%d]", i), "given twice", "")
 		}
+		seen[t] = true
 	}
 	if k.Group == "" {
 		d.missing(in, at, "group", "there is no default, so that no second installation joins this one by accident")
@@ -257,7 +264,7 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 	}
 	if t := s.DeadLetters.Topic; t != "" && !validTopic(t) {
 		d.failAt(e.value, path, "dead_letters.topic", "is no name of a topic", "")
-	} else if slices.Contains(s.Kafka.Topics, t) {
+	} else if t != "" && slices.Contains(s.Kafka.Topics, t) {
 		d.failAt(e.value, path, "dead_letters.topic", "is a topic that the stream reads", "")
 	}
 	if dir := s.DeadLetters.Dir; dir != "" {

@@ -55,7 +55,7 @@ func ParseSize(s string) (sink.Size, error) {
 		if hint != "" {
 			hint = "did you mean " + number + hint + "?"
 		}
-		return 0, &unitError{"unknown unit of size " + strconv.Quote(name), hint}
+		return 0, &unitError{"unknown unit of size " + quote(name), hint}
 	}
 	n, err := multiply(number, of)
 	if err != nil {
@@ -89,7 +89,7 @@ func ParseDuration(s string) (time.Duration, error) {
 			if hint != "" {
 				hint = "did you mean " + number + hint + "?"
 			}
-			return 0, &unitError{"unknown unit of time " + strconv.Quote(name), hint}
+			return 0, &unitError{"unknown unit of time " + quote(name), hint}
 		}
 		n, err := multiply(number, of)
 		if err == nil && sum > 1<<63-1-n {
