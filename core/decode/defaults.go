@@ -11,19 +11,26 @@ import (
 
 var errDefault = errors.New("a default that does not fit its type")
 
-// maxDefaultSteps bounds the work for one default: fields that are missing in
-// it take their own defaults, of which names make any number.
-const maxDefaultSteps = 10_000
+// What one default may cost: fields that are missing in it take their own
+// defaults, of which names make any number.
+const (
+	maxDefaultSteps = 10_000
+	maxDefaultText  = 4 << 20 // bytes of its texts and keys
+)
 
 // encodeDefault encodes the default of a field, as the schema's JSON gives it,
 // in Avro: a default is then read by the same steps as a written value.
 func encodeDefault(f *field) ([]byte, error) {
-	d := defaults{steps: maxDefaultSteps}
+	d := defaults{steps: maxDefaultSteps, text: maxDefaultText}
 	return d.value(nil, f.typ, f.def)
 }
 
-type defaults struct {
-	steps int // left
+type defaults struct{ steps, text int } // what is left
+
+// spend says whether there is enough left for a text.
+func (d *defaults) spend(s string) bool {
+	d.text -= len(s)
+	return d.text >= 0
 }
 
 func (d *defaults) value(out []byte, n *node, v any) ([]byte, error) {
@@ -45,13 +52,14 @@ func (d *defaults) value(out []byte, n *node, v any) ([]byte, error) {
 	case avroInt, avroLong, avroFloat, avroDouble:
 		return appendNumber(out, n, v)
 	case avroString, avroBytes, avroFixed, avroEnum:
-		if s, ok := v.(string); ok {
+		if s, ok := v.(string); ok && d.spend(s) {
 			return appendText(out, n, s)
 		}
 	case avroUnion:
-		// Avro takes the first branch; newer versions any that fits.
+		// Avro takes the first branch; newer versions any that fits. What one that
+		// does not fit leaves behind out is written over by the next.
 		for i, b := range n.branches {
-			if got, err := d.value(appendVarint(slices.Clip(out), int64(i)), b, v); err == nil {
+			if got, err := d.value(appendVarint(out, int64(i)), b, v); err == nil {
 				return got, nil
 			}
 		}
@@ -161,6 +169,9 @@ func (d *defaults) entries(out []byte, n *node, v map[string]any) ([]byte, error
 	slices.Sort(keys)
 	var err error
 	for _, k := range keys {
+		if !d.spend(k) {
+			return nil, errDefault
+		}
 		out = append(appendVarint(out, int64(len(k))), k...)
 		if out, err = d.value(out, n.items, v[k]); err != nil {
 			return nil, err

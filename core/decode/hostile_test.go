@@ -177,7 +177,7 @@ func TestAvroSlowSchemas(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		got := read()
-		if took := time.Since(began); got != want || took > 3*time.Second {
+		if took := time.Since(began); !strings.HasPrefix(got, want) || took > 3*time.Second {
 			t.Errorf("%s: after %s got %.100q, want %.100q", what, took, got, want)
 		}
 	}
@@ -185,7 +185,26 @@ func TestAvroSlowSchemas(t *testing.T) {
 		s := bare(t, fieldSchema(`{"type":"array","items":{"type":"bytes","logicalType":"decimal","precision":4096,"scale":4096}}`))
 		return row(t, decoder(t, s, "f"), cat(varint(5000), make([]byte, 5000), varint(0)))
 	})
+	// Fields that the writer does not have: each entry of the default takes the
+	// default of its own field, and is a branch of a union.
+	defaults := func(inner, entry string) func() string {
+		return func() string {
+			reader := `{"type":"record","name":"T","fields":[{"name":"f","type":{"type":"array","items":["null",{"type":"record","name":"R","fields":[` + inner + `]}]},
+				"default":[` + strings.Repeat(entry+",", 2000) + entry + `]}]}`
+			stream := open(t, decode.Options{Format: decode.Avro, Schema: []byte(reader), Writers: oneWriter(`{"type":"record","name":"T","fields":[]}`)})
+			return row(t, decoder(t, stream, "f"), []byte{0, 0, 0, 0, 1})
+		}
+	}
+	const noDefault = "bad: f: the default of the reader's schema does not fit its type"
+	f("texts of defaults of defaults", noDefault, defaults(`{"name":"x","type":"string","default":"`+strings.Repeat("x", 500_000)+`"}`, `{}`))
+	f("keys of defaults of defaults", noDefault, defaults(`{"name":"x","type":{"type":"map","values":"null"},"default":{"`+strings.Repeat("x", 500_000)+`":null}}`, `{}`))
+	f("many branches of a default", `[{"x":"xxx`, defaults(`{"name":"x","type":"string"}`, `{"x":"`+strings.Repeat("x", 300)+`"}`))
 }
+
+// oneWriter is the schema of every value.
+type oneWriter string
+
+func (w oneWriter) Schema(context.Context, uint32) ([]byte, error) { return []byte(w), nil }
 
 func TestLimits(t *testing.T) {
 	o := decode.Options{Format: decode.Avro, Framing: decode.Bare, Schema: []byte(fieldSchema(`{"type":"array","items":"string"}`)), Limits: decode.Limits{String: 3, Items: 2, Record: 20}}
