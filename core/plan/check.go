@@ -299,7 +299,9 @@ func (k *checker) unary(n *ast.UnaryNode, depth int) *expr {
 		return a
 	}
 	if a.typ.Kind == record.Uint {
-		a = k.cast(a, record.Type{Kind: record.Int}, "")
+		if a = k.cast(a, record.Type{Kind: record.Int}, ""); a == nil { // a constant beyond an int
+			return nil
+		}
 	}
 	e := &expr{op: opNeg, typ: a.typ, args: []*expr{a}, at: at}
 	return k.fold(e)

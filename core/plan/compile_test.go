@@ -64,6 +64,7 @@ func TestWhereProblems(t *testing.T) {
 		{`payload.campaign_id / 0 > 1`, `20: division by zero`},
 		{`payload.campaign_id % (1 - 1) > 1`, `20: division by zero`},
 		{`9223372036854775807 + 1 > 0`, `0: 9223372036854775807 + 1: overflow`},
+		{`-uint('9223372036854775808') < 0`, `6: int(9223372036854775808): out of range`},
 		{`type startsWith 5`, `5: startsWith takes two strings, and these are type (string) and int`},
 
 		{`type in []`, `8: the list of in is empty`},
