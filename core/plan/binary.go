@@ -194,7 +194,7 @@ func (k *checker) in(n *ast.BinaryNode, depth int) *expr {
 		if constant {
 			set = append(set, b.value)
 		}
-		either.args = append(either.args, &expr{op: opEq, typ: boolType, args: []*expr{a, b}, at: v.at})
+		either.args = append(either.args, k.fold(&expr{op: opEq, typ: boolType, args: []*expr{a, b}, at: v.at})) // no kernel compares two constants for many rows
 	}
 	if constant && !x.isConst() {
 		return &expr{op: opIn, typ: boolType, args: []*expr{x}, set: newSet(x.typ, set), at: at}

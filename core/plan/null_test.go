@@ -3,6 +3,8 @@ package plan_test
 import (
 	"fmt"
 	"math"
+	"math/big"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -206,6 +208,33 @@ func TestConstantNulls(t *testing.T) {
 	for text, want := range map[string]string{"int(nil) ?? 1.5": "3/2", "int(nil) ?? d": "0", "d in [int(nil), 0]": "true", "i not in [int(nil), 0]": "false", "s in [string(nil), '']": "true"} {
 		if v, _, reason := run(t, e, text, "", event); show(v) != want {
 			t.Errorf("%s is %s %s instead of %s", text, show(v), reason, want)
+		}
+	}
+}
+
+// A constant on the left of in, next to constants and paths on the right: every
+// row is compared, beyond the first and beyond the first word of a bitmap too.
+func TestConstantInListWithPaths(t *testing.T) {
+	e := typed(t, "i", "int", "s", "string", "d", "decimal(9,2)")
+	for text, want := range map[string]bool{
+		"5 in [5, i]": true, "5 in [6, i]": false, "5 not in [5, i]": false, "'a' in ['a', s]": true, "'a' in ['b', s]": false, "1.5 in [1.50, d]": true, "5 in [i, 5.0]": true, "true in [i == 1, true]": true, "int(nil) in [1, i]": false,
+	} {
+		p := mustCompile(t, plan.Spec{Where: text, Fields: []plan.Field{{Name: "i", Expr: "i"}}}, e)
+		events := make([]row, 130)
+		for i := range events {
+			events[i] = row{"i": int64(0), "s": "", "d": big.NewRat(0, 1)}
+		}
+		src := author{rand.New(rand.NewPCG(1, 1))}.decode(p.Wants(), events, 0)
+		r, err := p.NewProjector(p.Wants())
+		if err != nil {
+			t.Fatal(err)
+		}
+		dst := record.NewChunk(p.Rows())
+		if _, err := r.Project(dst, src, src.First, src.Next, nil); err != nil {
+			t.Fatal(err)
+		}
+		if rows := map[bool]int{true: len(events)}[want]; dst.Rows() != rows || len(dst.Bad) > 0 {
+			t.Errorf("%s selects %d rows instead of %d", text, dst.Rows(), rows)
 		}
 	}
 }
