@@ -20,11 +20,11 @@ func FuzzExpr(f *testing.F) {
 	for _, s := range []string{
 		`type in ["impression", "click"] and payload.campaign_id > 0`, `type == "deposit" ? payload.items[0].price : -payload.cost`, `(payload.campaign_id ?? 0) % 7 != 3`,
 		`decimal(payload.price, 18, 6) * 1.5e2 / payload.cost`, `truncate(time, "day") >= "2026-01-01T00:00:00Z"`, `not (lower(payload.country) startsWith 'é')`, `a ?: b ?: c`, `1 < 2 < 3`, `string(json(payload.tags))`,
-		`round(abs(payload.cost), 2)`, `int(payload.raw) + 0x1F`, `sum(x) | abs()`, `payload?.labels["k"]`, "((((", `b"\xff" == payload.key`, "last(i, t)", `timestamp(payload.clicks, "ns")`, `payload.items[-1]`, "payload.tags ?? nil", "len(payload.valid ? nil : payload.labels)", `timestamp(decimal(payload.price, 38, 38), "ns")`,
+		`round(abs(payload.cost), 2)`, `int(payload.raw) + 0x1F`, `sum(x) | abs()`, `payload?.labels["k"]`, "((((", `b"\xff" == payload.key`, "last(i, t)", `timestamp(payload.clicks, "ns")`, `payload.items[-1]`, "payload.tags ?? nil", "len(payload.valid ? nil : payload.labels)", `timestamp(payload.fine, "ns")`, "payload.whole / payload.fine", "5 in [payload.campaign_id, 5]",
 	} {
 		f.Add(s, "decimal(10,2)")
 	}
-	e := adEvents(f)
+	e := wideEvents(f)
 	e.untyped = "payload.extra"
 	a := author{rand.New(rand.NewPCG(1, 2))}
 	events := make([]row, 70)

@@ -18,13 +18,13 @@ func groupSpec(by ...string) plan.Spec {
 	s := plan.Spec{
 		Fields: []plan.Field{
 			{Name: "i", Expr: "payload.campaign_id % 1000"}, {Name: "u", Expr: "payload.clicks % 1000"}, {Name: "d", Expr: "payload.cost"}, {Name: "f", Expr: "payload.price"},
-			{Name: "s", Expr: "payload.country"}, {Name: "b", Expr: "payload.valid"}, {Name: "t", Expr: "time"}, {Name: "y", Expr: "payload.key"}, {Name: "l", Expr: "payload.tags"}},
+			{Name: "s", Expr: "payload.country"}, {Name: "b", Expr: "payload.valid"}, {Name: "t", Expr: "time"}, {Name: "y", Expr: "payload.key"}, {Name: "l", Expr: "payload.tags"}, {Name: "w", Expr: "payload.fine"}, {Name: "n", Expr: "payload.campaign_id"}, {Name: "v", Expr: "payload.clicks"}},
 		Aggregate: &plan.Aggregate{By: by, Columns: []plan.Column{{Name: "rows", Expr: "count()"}, {Name: "count_s", Expr: "count(s)"}}},
 	}
 	for _, x := range []string{"i", "u", "d", "f"} {
 		s.Aggregate.Columns = append(s.Aggregate.Columns, plan.Column{Name: "sum_" + x, Expr: "sum(" + x + ")"})
 	}
-	for _, x := range []string{"i", "u", "d", "f", "s", "t", "y"} {
+	for _, x := range []string{"i", "u", "d", "f", "s", "t", "y", "w", "n", "v"} {
 		s.Aggregate.Columns = append(s.Aggregate.Columns, plan.Column{Name: "min_" + x, Expr: "min(" + x + ")"}, plan.Column{Name: "max_" + x, Expr: "max(" + x + ")"})
 	}
 	for _, x := range []string{"i", "s", "b", "f", "l"} {
@@ -151,9 +151,9 @@ func printChunk(c *record.Chunk) string {
 // the chunks were cut and the partitions interleaved, bit by bit.
 func TestGrouperIsDeterministic(t *testing.T) {
 	a := newAuthor(t)
-	for range 40 {
-		for _, by := range [][]string{{"b"}, {"s"}, {"i", "y"}, {"u", "d", "t"}, {"y", "s"}} {
-			p := mustCompile(t, groupSpec(by...), adEvents(t))
+	for range 20 {
+		for _, by := range [][]string{{"b"}, {"s"}, {"i", "y"}, {"u", "d", "t"}, {"y", "s"}, {"w", "n"}, {"v"}} {
+			p := mustCompile(t, groupSpec(by...), wideEvents(t))
 			all := partitionsOf(t, a, p, 1+a.IntN(3), 1+a.IntN(120))
 			g := p.NewGrouper()
 			var first string
@@ -396,7 +396,7 @@ func TestGrouperOverflow(t *testing.T) {
 }
 
 func TestGrouperRefusesOtherChunks(t *testing.T) {
-	p := mustCompile(t, groupSpec("i"), adEvents(t))
+	p := mustCompile(t, groupSpec("i"), wideEvents(t))
 	g := p.NewGrouper()
 	if err := g.Add(record.NewChunk(p.Schema())); err == nil {
 		t.Error("a chunk of another schema is grouped")

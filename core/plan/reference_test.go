@@ -140,26 +140,44 @@ func (a author) anything(depth int) term {
 
 // like writes another expression of t's kind, or a literal.
 func (a author) like(t term, depth int) term {
+	if a.IntN(25) == 0 {
+		return null(t.typ)
+	}
 	switch t.typ.Kind {
 	case record.Int:
 		return a.pick(func() term { return a.integer(depth) }, a.intLiteral)
 	case record.Uint:
 		return a.pick(func() term { return a.unsigned(depth) }, func() term {
-			v := uint64(a.IntN(5))
+			v := oneOf(a, uint64(a.IntN(5)), uint64(a.IntN(5)), math.MaxInt64, 1<<53+1) // what the parser takes
 			return constant(strconv.FormatUint(v, 10), kind(record.Uint), v)
 		})
 	case record.Decimal:
 		return a.pick(func() term { return a.decimal(depth) }, a.decimalLiteral)
 	case record.Float:
-		return a.pick(func() term { return a.float(depth) }, func() term { return constant("0.25", kind(record.Float), 0.25) })
+		return a.pick(func() term { return a.float(depth) }, func() term {
+			text := oneOf(a, "0.25", "0.1", "9007199254740993", "9223372036854775807", "1e37", "1e-38", "12345678901234567890.123456789")
+			v, _ := strconv.ParseFloat(text, 64)
+			return constant(text, kind(record.Float), v)
+		})
 	case record.String:
 		return a.pick(func() term { return a.text(depth) }, a.textLiteral)
 	case record.Timestamp:
 		return a.pick(func() term { return a.moment(depth) }, func() term {
-			return constant(`"2024-02-29T12:00:00.5Z"`, t.typ, time.Date(2024, 2, 29, 12, 0, 0, 500e6, time.UTC))
+			text := oneOf(a, "2024-02-29T12:00:00.5Z", "9999-12-31T23:59:59.9999999Z", "0000-01-01T00:00:00+23:59")
+			v, _ := time.Parse(time.RFC3339Nano, text)
+			return constant(strconv.Quote(text), t.typ, time.UnixMicro(v.UnixMicro()).UTC())
 		})
 	}
-	return a.truth(depth)
+	return a.pick(func() term { return a.truth(depth) }, func() term { return constant("true", t.typ, true) })
+}
+
+// null is nil with a type.
+func null(t record.Type) term {
+	text := t.Kind.String() + "(nil)"
+	if t.Kind == record.Decimal {
+		text = fmt.Sprintf("decimal(nil, %d, %d)", t.Precision, t.Scale)
+	}
+	return constant(text, t, nil)
 }
 
 // comparable writes two expressions that may be compared.
@@ -253,13 +271,14 @@ func (a author) connected(op string, decisive bool, depth int) term {
 // membership is x in [a, b] and x not in [a, b].
 func (a author) membership(depth int) term {
 	x := a.anything(depth)
-	for x.typ.Kind == record.Bool {
-		x = a.anything(depth)
-	}
+	mixed := a.IntN(4) == 0 && (x.typ.Kind == record.Int || x.typ.Kind == record.Uint || x.typ.Kind == record.Decimal)
 	var terms []term
 	var texts []string
 	for range 1 + a.IntN(12) {
 		t := a.like(x, 0)
+		if mixed {
+			t = a.pick(func() term { return a.integer(0) }, func() term { return a.unsigned(0) }, func() term { return a.decimal(0) }, a.intLiteral, a.decimalLiteral)
+		}
 		terms, texts = append(terms, t), append(texts, t.text)
 	}
 	op, negate := "in", a.IntN(2) == 0
@@ -324,13 +343,22 @@ func (a author) choice(t term, depth int) term {
 }
 
 func (a author) intLiteral() term {
-	v := int64(a.IntN(30))
+	v := oneOf(a, int64(a.IntN(30)), int64(a.IntN(30)), int64(a.IntN(30)), -int64(a.IntN(30)), math.MaxInt64, -math.MaxInt64, 1<<53+1)
 	return constant(strconv.FormatInt(v, 10), kind(record.Int), v)
 }
 
 func (a author) decimalLiteral() term {
 	scale := a.IntN(8)
-	text := new(big.Rat).SetFrac(big.NewInt(int64(a.IntN(3000))), pow10(scale)).FloatString(scale)
+	n := big.NewInt(int64(a.IntN(3000)))
+	if a.IntN(6) == 0 {
+		scale = a.IntN(39)
+		n = a.edgeDecimal(38)
+		n.Abs(n)
+		if scale == 0 { // e3 stands behind it
+			n.Quo(n, pow10(3))
+		}
+	}
+	text := new(big.Rat).SetFrac(n, pow10(scale)).FloatString(scale)
 	if scale == 0 {
 		text += "e3" // without a point or an exponent it would be an int
 	}
@@ -364,6 +392,20 @@ func (a author) integer(depth int) term {
 	d := depth - 1
 	return a.pick(
 		func() term { return pathTerm("payload.campaign_id", t) },
+		func() term {
+			x := a.pick(func() term { return a.parsed(d) }, func() term { return a.moment(d) })
+			return term{"int(" + x.text + ")", t, lift(func(v ...any) any {
+				if u, ok := v[0].(time.Time); ok {
+					return u.UnixMicro()
+				}
+				n, ok := inInteger(v[0]).(*big.Int)
+				if !ok {
+					return bad{}
+				}
+				return inInt(n)
+			}, x)}
+		},
+		func() term { return throughJSON("int", a.integer(d)) },
 		func() term {
 			x, y := a.integer(d), a.pick(func() term { return a.integer(d) }, a.intLiteral, func() term { return a.signed(d) })
 			op := string("+-*%"[a.IntN(4)])
@@ -448,13 +490,11 @@ func (a author) mixedInteger(depth int) term {
 func (a author) signed(depth int) term {
 	x := a.pick(func() term { return a.unsigned(depth) }, func() term { return a.decimal(depth) }, func() term { return a.float(depth) })
 	return term{"int(" + x.text + ")", kind(record.Int), lift(func(v ...any) any {
-		if f, ok := v[0].(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		n, ok := inInteger(v[0]).(*big.Int)
+		if !ok {
 			return bad{}
 		}
-		if n := ratOf(v[0]); n.IsInt() {
-			return inInt(n.Num())
-		}
-		return bad{}
+		return inInt(n)
 	}, x)}
 }
 
@@ -467,6 +507,21 @@ func (a author) unsigned(depth int) term {
 	d := depth - 1
 	return a.pick(
 		func() term { return pathTerm("payload.clicks", t) },
+		func() term {
+			x := a.pick(func() term { return a.integer(d) }, func() term { return a.decimal(d) }, func() term { return a.float(d) }, func() term { return a.parsed(d) })
+			return term{"uint(" + x.text + ")", t, lift(func(v ...any) any {
+				n, ok := inInteger(v[0]).(*big.Int)
+				if !ok || !n.IsUint64() {
+					return bad{}
+				}
+				return n.Uint64()
+			}, x)}
+		},
+		func() term { return throughJSON("uint", a.unsigned(d)) },
+		func() term {
+			x := a.unsigned(d)
+			return term{"abs(" + x.text + ")", t, x.eval}
+		},
 		func() term {
 			x := a.unsigned(d)
 			y := a.like(x, d)
@@ -521,10 +576,11 @@ func rounded(v *big.Rat, scale int) *big.Rat {
 // decimal writes a decimal.
 func (a author) decimal(depth int) term {
 	leaf := func() term {
-		if a.IntN(2) == 0 {
-			return pathTerm("payload.items[0].price", dec(10, 2))
+		p := decimalPaths[max(0, a.IntN(len(decimalPaths)+4)-4)]
+		if a.IntN(3) == 0 {
+			p = decimalPaths[1]
 		}
-		return pathTerm("payload.cost", dec(18, 6))
+		return pathTerm(p.name, p.typ)
 	}
 	if depth == 0 {
 		return leaf()
@@ -541,7 +597,7 @@ func (a author) decimal(depth int) term {
 			return term{"abs(" + x.text + ")", x.typ, lift(func(v ...any) any { return new(big.Rat).Abs(ratOf(v[0])) }, x)}
 		},
 		func() term {
-			x, digits := a.decimal(d), a.IntN(5)
+			x, digits := a.decimal(d), oneOf(a, a.IntN(5), a.IntN(5), a.IntN(39))
 			if digits >= int(x.typ.Scale) {
 				return x
 			}
@@ -549,10 +605,15 @@ func (a author) decimal(depth int) term {
 			return term{fmt.Sprintf("round(%s, %d)", x.text, digits), t, lift(func(v ...any) any { return rounded(ratOf(v[0]), digits) }, x)}
 		},
 		func() term {
-			x := a.pick(func() term { return a.integer(d) }, func() term { return a.unsigned(d) }, func() term { return a.decimal(d) }, func() term { return a.float(d) })
-			precision := 1 + a.IntN(38)
+			x := a.pick(func() term { return a.integer(d) }, func() term { return a.unsigned(d) }, func() term { return a.decimal(d) }, func() term { return a.float(d) }, func() term { return a.parsed(d) })
+			precision := oneOf(a, 1+a.IntN(38), 38)
 			t := dec(precision, a.IntN(precision+1))
 			return term{fmt.Sprintf("decimal(%s, %d, %d)", x.text, t.Precision, t.Scale), t, lift(func(v ...any) any {
+				if s, ok := v[0].(string); ok {
+					if v[0] = readNumber(s); v[0] == (bad{}) {
+						return v[0]
+					}
+				}
 				f, isFloat := v[0].(float64)
 				if !isFloat {
 					return inDecimal(ratOf(v[0]), t)
@@ -569,15 +630,18 @@ func (a author) decimal(depth int) term {
 
 // decimalOperation is + - * / of two decimals, or of one and an integer.
 func (a author) decimalOperation(depth int) term {
-	x, y := a.decimal(depth), a.pick(func() term { return a.decimal(depth) }, a.decimalLiteral, a.intLiteral, func() term { return a.integer(depth) }, func() term { return a.unsigned(depth) })
+	x, y := a.decimal(depth), a.pick(func() term { return a.decimal(depth) }, a.decimalLiteral, a.intLiteral, func() term { return a.integer(depth) }, func() term { return a.unsigned(depth) },
+		func() term {
+			return null(oneOf(a, kind(record.Int), kind(record.Uint), dec(9, 2)))
+		})
 	if a.IntN(2) == 0 {
 		x, y = y, x
 	}
 	op := string("+-*/"[a.IntN(4)])
 	asDecimal := func(t term) record.Type {
 		switch {
-		case t.typ.Kind == record.Int && len(t.text) <= 2: // a literal
-			return dec(len(t.text), 0)
+		case t.typ.Kind == record.Int && t.text[0] != '(' && strings.Trim(t.text, "-0123456789") == "": // a literal
+			return dec(len(strings.Trim(t.text, "-")), 0)
 		case t.typ.Kind == record.Int:
 			return dec(19, 0)
 		case t.typ.Kind == record.Uint:
@@ -672,6 +736,8 @@ func (a author) float(depth int) term {
 			x := a.float(d)
 			return term{"abs(" + x.text + ")", t, lift(func(v ...any) any { return math.Abs(v[0].(float64)) }, x)}
 		},
+		func() term { return floatOf(a.parsed(d)) },
+		func() term { return throughJSON("float", a.float(d)) },
 		func() term { return a.choice(a.float(d), d) },
 	)
 }
@@ -693,22 +759,18 @@ func (a author) text(depth int) term {
 		func() term {
 			x := a.text(d)
 			name := []string{"lower", "upper", "trim"}[a.IntN(3)]
-			f := map[string]func(string) string{"lower": strings.ToLower, "upper": strings.ToUpper, "trim": strings.TrimSpace}[name]
+			f := map[string]func(string) string{
+				"lower": func(s string) string { return mapText(s, strings.ToLower) }, "upper": func(s string) string { return mapText(s, strings.ToUpper) },
+				"trim": func(s string) string { return strings.Trim(s, " \t\r\n\v\f") },
+			}[name]
 			return term{name + "(" + x.text + ")", t, lift(func(v ...any) any { return f(v[0].(string)) }, x)}
 		},
 		func() term {
 			x := a.pick(func() term { return a.integer(d) }, func() term { return a.unsigned(d) }, func() term { return a.decimal(d) }, func() term { return a.truth(d) }, func() term { return a.moment(d) })
-			return term{"string(" + x.text + ")", t, lift(func(v ...any) any {
-				switch v := v[0].(type) {
-				case *big.Rat:
-					return v.FloatString(int(x.typ.Scale))
-				case time.Time:
-					return v.Format("2006-01-02T15:04:05.999999Z")
-				default:
-					return fmt.Sprint(v)
-				}
-			}, x)}
+			return a.asText(x)
 		},
+		func() term { return floatText(a.float(d)) },
+		func() term { return throughJSON("string", a.text(d)) },
 		func() term { return a.choice(a.text(d), d) },
 	)
 }
@@ -730,7 +792,7 @@ func (a author) moment(depth int) term {
 				y, mo, da, h, mi := u.Year(), time.January, 1, 0, 0
 				switch unit {
 				case "second":
-					return u.Truncate(time.Second)
+					return inTime(u.Truncate(time.Second))
 				case "minute":
 					mo, da, h, mi = u.Month(), u.Day(), u.Hour(), u.Minute()
 				case "hour":
@@ -740,9 +802,12 @@ func (a author) moment(depth int) term {
 				case "month":
 					mo = u.Month()
 				}
-				return time.Date(y, mo, da, h, mi, 0, 0, time.UTC)
+				return inTime(time.Date(y, mo, da, h, mi, 0, 0, time.UTC))
 			}, x)}
 		},
+		func() term { return a.counted(d) },
+		func() term { return a.timeOf(d) },
+		func() term { return throughJSON("timestamp", a.moment(d)) },
 		func() term { return a.choice(a.moment(d), d) },
 	)
 }

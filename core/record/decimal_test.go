@@ -205,6 +205,9 @@ func TestDecText(t *testing.T) {
 		if v, ok := d.Int(); ok != x.IsInt64() || ok && v != x.Int64() {
 			t.Fatalf("%s is the integer %d: %v", x, v, ok)
 		}
+		if v, ok := d.Uint(); ok != x.IsUint64() || ok && v != x.Uint64() {
+			t.Fatalf("%s is the unsigned integer %d: %v", x, v, ok)
+		}
 	}
 }
 
@@ -220,10 +223,14 @@ func TestParseDecAgainstRat(t *testing.T) {
 			}
 		}
 		b.WriteString([]string{"", "", "-", "+"}[r.IntN(4)])
-		digits(r.IntN(24))
+		if r.IntN(8) == 0 { // next to what a decimal holds
+			b.WriteString(strings.Repeat("9", 30+r.IntN(10)))
+		}
+		most := []int{24, 24, 45}[r.IntN(3)]
+		digits(r.IntN(most))
 		if r.IntN(2) == 0 {
 			b.WriteByte('.')
-			digits(r.IntN(24))
+			digits(r.IntN(most))
 		}
 		if r.IntN(3) == 0 {
 			b.WriteString([]string{"e", "E", "e+", "e-"}[r.IntN(4)])
