@@ -20,6 +20,9 @@ type Config struct {
 	partly  bool             // see Load
 }
 
+// MaxSlots is the most that slots: takes.
+const MaxSlots = 10_000
+
 // Limits bound the whole process.
 type Limits struct {
 	// Memory is the budget of fetched, decoded and held data, in bytes; 0: not given, and taken from what the program has.

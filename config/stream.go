@@ -273,8 +273,8 @@ func (d *decoder) checkStream(e pair, path string, s *Stream, schema string) {
 			d.failAt(e.value, path, "dead_letters.dir", "there is a topic: already", "leave one of the two out")
 		}
 	}
-	if s.Slots < 0 || s.Slots > 10_000 {
-		d.failAt(e.value, path, "slots", "must be from 1 to 10000", "")
+	if s.Slots < 0 || s.Slots > MaxSlots {
+		d.failAt(e.value, path, "slots", fmt.Sprintf("must be from 1 to %d", MaxSlots), "")
 	}
 }
 

@@ -83,6 +83,9 @@ func (d *deadFlags) run(ctx context.Context, c *call) error {
 			return usagef("dead: --since %s: %s", d.since, err)
 		}
 	}
+	if d.limit < -1 {
+		return usagef("dead: --limit %d: a number, or 0 for all", d.limit)
+	}
 	cfg, err := d.files.load(c)
 	if err != nil {
 		return err

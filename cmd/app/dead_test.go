@@ -56,6 +56,7 @@ func TestDeadUsage(t *testing.T) {
 	run("replay-all").want(t, 2, "", `say list or show`)
 	run("list", "events/0/1").want(t, 2, "", "dead list takes no places")
 	run("list", "--since", "yesterday").want(t, 2, "", "--since yesterday: say 15m or 2026-11-22T10:00:00Z")
+	run("list", "--limit", "-7").want(t, 2, "", "--limit -7: a number, or 0 for all")
 	run("list", "--stream", "event").want(t, 2, "", `no stream is called "event"; did you mean events?`)
 	run("list", "--stream", "quiet").want(t, 2, "", "the stream quiet has no dead_letters")
 	run("show", "events[0]").want(t, 2, "", "a place is TOPIC/PARTITION/OFFSET")

@@ -67,6 +67,7 @@ func settleCommand() command {
 				if len(c.args) > 0 {
 					return usagef("settle takes no arguments; see sluice help settle")
 				}
+				f.Visit(func(o *flag.Flag) { s.resize = s.resize || o.Name == "slots" })
 				s.call = c
 				return s.run(ctx)
 			}
@@ -80,7 +81,7 @@ type settler struct {
 	files                         *files
 	stream, forget, keep, startAt string
 	slots                         int
-	yes, insist, json             bool
+	resize, yes, insist, json     bool // resize: slots is given
 
 	config *config.Config
 	plans  map[string]*plan.Plan
@@ -89,7 +90,7 @@ type settler struct {
 
 func (s *settler) run(ctx context.Context) error {
 	ways := 0
-	for _, given := range []bool{s.forget != "", s.keep != "", s.startAt != "", s.slots >= 0} {
+	for _, given := range []bool{s.forget != "", s.keep != "", s.startAt != "", s.resize} {
 		if given {
 			ways++
 		}
@@ -104,6 +105,8 @@ func (s *settler) run(ctx context.Context) error {
 	switch {
 	case ways > 1:
 		return usagef("settle: one of --forget, --keep, --start-at and --slots at a time")
+	case s.resize && (s.slots < 0 || s.slots > config.MaxSlots):
+		return usagef("settle: --slots wants a number from 0 to %d", config.MaxSlots)
 	case ways == 0 && (s.yes || s.insist):
 		return usagef("settle: --yes and --insist belong to --forget, --keep, --start-at or --slots")
 	}

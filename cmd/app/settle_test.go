@@ -59,6 +59,10 @@ func TestSettleUsage(t *testing.T) {
 		want string
 	}{
 		{"--yes", 2, "--yes and --insist belong to"},
+		{"--slots 4294967296", 2, "--slots wants a number from 0 to 10000"},
+		{"--slots -7", 2, "--slots wants a number from 0 to 10000"},
+		{"--slots -1", 2, "--slots wants a number from 0 to 10000"},
+		{"--start-at table@local=0:5,1:5,mill/0:7", 1, "mill/0:7: the start of this partition is said already"},
 		{"--forget a@b --keep a@b", 2, "one of --forget"},
 		{"--start-at table@local", 2, "wants SINK@CONNECTION=WHERE"},
 		{"--start-at tabel@local=earliest", 1, "known are [archive@files table@local]"},

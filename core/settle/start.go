@@ -72,6 +72,9 @@ func (v *View) places(text string) (map[string]map[int32]place, error) {
 		if err != nil || n < 0 || n >= int64(v.topic(topic).Partitions) {
 			return nil, fmt.Errorf("%s: topic %s has the partitions 0 to %d", part, topic, v.topic(topic).Partitions-1)
 		}
+		if _, twice := of[int32(n)]; twice {
+			return nil, fmt.Errorf("%s: the start of this partition is said already", part)
+		}
 		if of[int32(n)], err = parsePlace(what); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,7 @@ func WidthOf(partitions int32, slots int) int32 {
 	if slots <= 0 {
 		return 1
 	}
-	return max(1, (partitions+int32(slots)-1)/int32(slots))
+	return max(1, int32((int64(partitions)+int64(slots)-1)/int64(slots))) // slots may be any number: int32 of it may be zero
 }
 
 // Slots is the number of slots.
