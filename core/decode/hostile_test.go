@@ -185,6 +185,14 @@ func TestAvroSlowSchemas(t *testing.T) {
 		s := bare(t, fieldSchema(`{"type":"array","items":{"type":"bytes","logicalType":"decimal","precision":4096,"scale":4096}}`))
 		return row(t, decoder(t, s, "f"), cat(varint(5000), make([]byte, 5000), varint(0)))
 	})
+	var nulls strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&nulls, `{"name":"n%d","type":"null"},`, i)
+	}
+	f("records of many fields without bytes", "", func() string {
+		s := bare(t, fieldSchema(`{"type":"array","items":{"type":"record","name":"E","fields":[`+nulls.String()+`{"name":"i","type":"int"}]}}`))
+		return row(t, decoder(t, s), cat(varint(90_000), make([]byte, 90_000), varint(0)))
+	})
 	// Fields that the writer does not have: each entry of the default takes the
 	// default of its own field, and is a branch of a union.
 	defaults := func(inner, entry string) func() string {

@@ -27,8 +27,17 @@ type node struct {
 
 	// Set by measure once the schema is whole.
 	measured bool
-	fixed    int // bytes that every value takes, -1 if they differ
-	weight   int // steps that skipping it takes, at most maxWeight
+	fixed    int    // bytes that every value takes, -1 if they differ
+	weight   int    // steps that skipping it takes, at most maxWeight
+	parts    []part // record: how to skip it
+}
+
+// part is so many bytes of a record, and then a value that is not of one size;
+// nil behind the last. Fields of one size are not visited one by one, so that
+// many without any bytes do not take time for each record of a few.
+type part struct {
+	fixed int
+	typ   *node
 }
 
 type field struct {
@@ -369,14 +378,22 @@ func (n *node) measure() {
 }
 
 func (n *node) measureFields() (fixed, weight int) {
+	before := 0
 	for _, f := range n.fields {
 		f.typ.measure()
 		weight += f.typ.weight
+		if f.typ.fixed < 0 || before+f.typ.fixed > maxFixed {
+			n.parts = append(n.parts, part{before, f.typ})
+			before = 0
+		} else {
+			before += f.typ.fixed
+		}
 		if f.typ.fixed < 0 || fixed < 0 || fixed+f.typ.fixed > maxFixed {
 			fixed = -1
 		} else {
 			fixed += f.typ.fixed
 		}
 	}
+	n.parts = append(n.parts, part{fixed: before})
 	return fixed, weight
 }

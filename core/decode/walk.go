@@ -60,9 +60,16 @@ func skipNode(n *node, b []byte, i, depth int, l *Limits) (int, fault) {
 		_, next, f := lengthed(b, i)
 		return next, f
 	case avroRecord:
-		for k := range n.fields {
+		for _, p := range n.parts {
+			if p.fixed > len(b)-i {
+				return 0, faultTruncated
+			}
+			i += p.fixed
+			if p.typ == nil {
+				break
+			}
 			var f fault
-			if i, f = skipNode(n.fields[k].typ, b, i, depth+1, l); f != 0 {
+			if i, f = skipNode(p.typ, b, i, depth+1, l); f != 0 {
 				return 0, f
 			}
 		}
