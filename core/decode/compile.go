@@ -169,17 +169,18 @@ func (c *compiler) record(w, r *node, t *tree) {
 	label := c.label
 	c.depth++
 	taken := make([]bool, len(t.kids))
+	wanted := t.match(w, r)
 	for i := range w.fields {
 		f := &w.fields[i]
-		k, rf := t.match(f, w, r)
-		if k < 0 {
+		k, ok := wanted[f.name]
+		if !ok {
 			c.label = join(label, f.name)
 			c.skip(f.typ)
 			continue
 		}
 		taken[k] = true
 		c.label = c.show(t.kids[k].path)
-		c.value(f.typ, rf, t.kids[k])
+		c.value(f.typ, r.typeOf(t.names[k]), t.kids[k])
 	}
 	for k, kid := range t.kids {
 		if !taken[k] {
@@ -194,24 +195,28 @@ func (c *compiler) record(w, r *node, t *tree) {
 	c.label = label
 }
 
-// match finds the wanted child that a writer's field is: by its name, or by an
-// alias that the reader's field of the wanted name has.
-func (t *tree) match(f *field, w, r *node) (k int, rf *node) {
-	for k, name := range t.names {
-		var have *field
-		if r != nil {
-			have = r.field(name)
-		}
-		if have != nil {
-			rf = have.typ
-		} else {
-			rf = nil
-		}
-		if name == f.name || have != nil && w.field(name) == nil && slices.Contains(have.aliases, f.name) {
-			return k, rf
+// match finds the wanted children that the writer's fields are, by the names of
+// those: a child's own name, or where the writer has no field of that an alias
+// that the reader's has. A field is the first child that it can be.
+func (t *tree) match(w, r *node) map[string]int {
+	wanted := map[string]int{}
+	claim := func(name string, k int) {
+		if first, ok := wanted[name]; !ok || k < first {
+			wanted[name] = k
 		}
 	}
-	return -1, nil
+	for k, name := range t.names {
+		claim(name, k)
+		if r == nil || w.field(name) != nil {
+			continue
+		}
+		if have := r.field(name); have != nil {
+			for _, a := range have.aliases {
+				claim(a, k)
+			}
+		}
+	}
+	return wanted
 }
 
 // missing compiles a field that the writer did not write.

@@ -117,6 +117,17 @@ func (n *node) field(name string) *field {
 	return nil
 }
 
+// typeOf is the type of a field of the reader's, nil if it has none.
+func (n *node) typeOf(name string) *node {
+	if n == nil {
+		return nil
+	}
+	if f := n.field(name); f != nil {
+		return f.typ
+	}
+	return nil
+}
+
 // joinTypes is the one type that fits the same path in several branches of a
 // union. Numbers widen: int and float to float, decimals to enough digits on
 // both sides of the point.
