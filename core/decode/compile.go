@@ -196,27 +196,54 @@ func (c *compiler) record(w, r *node, t *tree) {
 }
 
 // match finds the wanted children that the writer's fields are, by the names of
-// those: a child's own name, or where the writer has no field of that an alias
-// that the reader's has. A field is the first child that it can be.
+// those. A field is one child at most and a child one field, and neither may
+// depend on what else is wanted.
 func (t *tree) match(w, r *node) map[string]int {
-	wanted := map[string]int{}
-	claim := func(name string, k int) {
-		if first, ok := wanted[name]; !ok || k < first {
-			wanted[name] = k
-		}
+	fields := sources(w, r)
+	used, wanted := map[string]bool{}, map[string]int{}
+	for _, from := range fields {
+		used[from] = true
 	}
 	for k, name := range t.names {
-		claim(name, k)
-		if r == nil || w.field(name) != nil {
-			continue
+		from, ok := fields[name]
+		if !ok && !used[name] { // a name that the reader's schema does not have
+			from = name
 		}
-		if have := r.field(name); have != nil {
-			for _, a := range have.aliases {
-				claim(a, k)
-			}
+		if from != "" {
+			wanted[from] = k
 		}
 	}
 	return wanted
+}
+
+// sources tells, for each field of the reader's, which of the writer's it is: that
+// of its name, or else of the first of its aliases that is no other's; "" if the
+// writer has none.
+func sources(w, r *node) map[string]string {
+	from := map[string]string{}
+	if r == nil {
+		return from
+	}
+	free := map[string]bool{}
+	for i := range w.fields {
+		free[w.fields[i].name] = true
+	}
+	for i := range r.fields {
+		name := r.fields[i].name
+		from[name] = ""
+		if free[name] {
+			from[name], free[name] = name, false
+		}
+	}
+	for i := range r.fields {
+		f := &r.fields[i]
+		for _, a := range f.aliases {
+			if from[f.name] == "" && free[a] {
+				from[f.name], free[a] = a, false
+			}
+		}
+	}
+	return from
 }
 
 // missing compiles a field that the writer did not write.

@@ -186,6 +186,21 @@ func TestAvroSlowSchemas(t *testing.T) {
 		return row(t, decoder(t, s, "f"), cat(varint(5000), make([]byte, 5000), varint(0)))
 	})
 	var nulls strings.Builder
+	f("a schema of many fields", "0|0|", func() string {
+		var names, have []string
+		for i := range 30_000 {
+			have = append(have, fmt.Sprintf(`{"name":"n%d","type":"int"}`, i))
+		}
+		var want []string
+		for i := range 30 {
+			names, want = append(names, fmt.Sprintf("w%d", i)), append(want, fmt.Sprintf(`{"name":"w%d","type":"int","default":0}`, i))
+		}
+		fields := func(list []string) string {
+			return `{"type":"record","name":"T","fields":[` + strings.Join(list, ",") + `]}`
+		}
+		s := open(t, decode.Options{Format: decode.Avro, Schema: []byte(fields(want)), Writers: oneWriter(fields(have))})
+		return row(t, decoder(t, s, names...), make([]byte, 5+len(have)))
+	})
 	for i := range 30_000 {
 		fmt.Fprintf(&nulls, `{"name":"n%d","type":"null"},`, i)
 	}

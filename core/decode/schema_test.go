@@ -173,6 +173,18 @@ func TestResolution(t *testing.T) {
 		map[string]any{"old": int32(1)}, "f.x"); got != "1" {
 		t.Errorf("by aliases: got %s, want 1", got)
 	}
+	// Both aliases are there: the value is one, and a row of the column is one.
+	for _, p := range []string{"f.x", "f.x:json"} {
+		if got := resolved(t, `{"type":"record","name":"Q","fields":[{"name":"old","type":"int"},{"name":"older","type":"int"}]}`,
+			`{"type":"record","name":"Q","fields":[{"name":"x","type":"long","aliases":["older","old"]}]}`, map[string]any{"old": int32(1), "older": int32(2)}, p); got != "2" {
+			t.Errorf("by one of two aliases, as %s: got %s, want 2", p, got)
+		}
+	}
+	// One field of the writer's that two of the reader's once were called.
+	if got := resolved(t, `{"type":"record","name":"Q","fields":[{"name":"old","type":"int"}]}`,
+		`{"type":"record","name":"Q","fields":[{"name":"x","type":"long","aliases":["old"]},{"name":"y","type":"long","aliases":["old"]}]}`, map[string]any{"old": int32(1)}, "f.x"); got != "1" {
+		t.Errorf("by an alias of two: got %s, want 1", got)
+	}
 	if got := resolved(t, `{"type":"map","values":"int"}`, `{"type":"map","values":"long"}`, map[string]int32{"k": 4}, "f.k"); got != "4" {
 		t.Errorf("an entry of a map: got %s, want 4", got)
 	}
