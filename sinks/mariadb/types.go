@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/sluicekit/sluice/core/record"
 	"github.com/sluicekit/sluice/sinks/clock"
@@ -97,13 +98,19 @@ func limits(c *sqltable.Column) (lo int64, hi uint64, ok bool) {
 	default:
 		return 0, 0, false
 	}
-	if c.Scale > 0 && c.Base != "decimal" {
-		return 0, 0, false // FLOAT(7,2) rounds
+	if rounds(c) {
+		return 0, 0, false
 	}
 	if c.Unsigned {
 		lo = 0
 	}
 	return lo, hi, true
+}
+
+// rounds says whether a column of floats rounds to decimal digits: FLOAT(7,2),
+// and DOUBLE(9,0), whose scale is that of a plain one.
+func rounds(c *sqltable.Column) bool {
+	return (c.Base == "double" || c.Base == "float") && strings.Contains(c.Type, "(")
 }
 
 const (
@@ -157,7 +164,7 @@ func bindFloat(c *sqltable.Column) (sqltable.Binding, error) {
 	switch {
 	case c.Base != "double" && c.Base != "float":
 		return sqltable.Binding{}, errors.New("it needs a DOUBLE column")
-	case c.Scale > 0:
+	case rounds(c):
 		return sqltable.Binding{}, errors.New("the column rounds to decimal digits; it needs a plain DOUBLE")
 	case c.Base == "float":
 		most = math.MaxFloat32
