@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,6 +69,18 @@ func (p *ports) release() {
 		f.Close()
 	}
 	p.locks = nil
+}
+
+// listenAgain listens at a reserved address that was closed before. A process
+// that this one was just starting then still has the old listener, until it has
+// become another program: on a machine with much to do that takes a while.
+func listenAgain(addr string) (net.Listener, error) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		ln, err := net.Listen("tcp4", addr)
+		if err == nil || !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
+			return ln, err
+		}
+	}
 }
 
 func loopback(port int) string {

@@ -135,7 +135,7 @@ func (p *Proxy) Accept() error {
 	if p.listener != nil {
 		return nil
 	}
-	ln, err := net.Listen("tcp4", p.Addr())
+	ln, err := listenAgain(p.Addr())
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}

@@ -176,6 +176,21 @@ func TestProxyRefuse(t *testing.T) {
 	dial(t, p).mustEcho("after")
 }
 
+// A process that is started while a port is closed holds it for a moment more.
+func TestProxyWaitsForItsPort(t *testing.T) {
+	e := newEcho(t)
+	p := stack.ProxyTo(t, e.ln.Addr().String(), stack.Raw)
+	p.Refuse()
+	holder, err := net.Listen("tcp4", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { holder.Close() })
+	if err := p.Accept(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestProxySever(t *testing.T) {
 	e := newEcho(t)
 	p := stack.ProxyTo(t, e.ln.Addr().String(), stack.Raw)
