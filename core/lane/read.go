@@ -456,7 +456,7 @@ func (t *cutting) count(c *Chunk, first, next int64, filtered int, known []int64
 		}
 	}
 	for _, ms := range t.rows.Times {
-		t.stamps.Add(ms * 1000)
+		t.stamps.AddMillis(ms)
 	}
 	if t.timeCol < 0 {
 		return

@@ -25,8 +25,7 @@ func (l *Lane) observe(before State, e Event) {
 		m.Commits.Add(1)
 		m.CommitTime.Observe(time.Since(l.cut.began))
 		now := time.Now()
-		m.RecordDelay.ObserveSince(&l.cut.stamps, now)
-		m.NewestRecord.Raise(l.cut.stamps.Newest())
+		m.Wrote(&l.cut.stamps, now)
 		m.EventDelay.ObserveSince(&l.cut.events, now)
 		l.hold(0)
 	case Failed:

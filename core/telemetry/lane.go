@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,7 @@ func (l *Lane) SetMarks(marks []Mark) {
 func lag(marks []Mark) (sum int64) {
 	for _, m := range marks {
 		if m.Position >= 0 && m.HighWatermark > m.Position {
-			sum += m.HighWatermark - m.Position
+			sum += min(m.HighWatermark-m.Position, math.MaxInt64-sum)
 		}
 	}
 	return sum
@@ -126,6 +127,14 @@ func watched(marks []Mark, high func() []int64) {
 			marks[i].HighWatermark = max(marks[i].HighWatermark, h)
 		}
 	}
+}
+
+// Wrote says that records with these timestamps are at the destination as of now.
+// The newest one counts up to now only: a producer's clock that is years ahead
+// would otherwise hide every later lag.
+func (l *Lane) Wrote(records *Stamps, now time.Time) {
+	l.RecordDelay.ObserveSince(records, now)
+	l.NewestRecord.Raise(min(records.Newest(), now.UnixMicro()))
 }
 
 // Release says that another member has the slot now. Counters stay; the gauges
@@ -158,15 +167,20 @@ func (l *Lane) Snapshot() LaneSnapshot {
 	s.Committed, s.Filtered, s.Dead, s.Skipped = l.Committed.Value(), l.Filtered.Value(), l.Dead.Value(), l.Skipped.Value()
 	s.Read = l.Read.Value()
 	s.LagSeconds = l.lagSeconds(s.LagRecords, time.Now())
-	if us := l.LastEventTime.Value(); us != 0 {
-		t := time.UnixMicro(us).UTC()
-		s.LastEventTime = &t
-	}
-	if us := l.NewestRecord.Value(); us != 0 {
-		t := time.UnixMicro(us).UTC()
-		s.NewestRecord = &t
-	}
+	s.LastEventTime, s.NewestRecord = timeOf(&l.LastEventTime), timeOf(&l.NewestRecord)
 	return s
+}
+
+// timeOf is the time of a gauge in microseconds, nil for 0. Times are untrusted:
+// those beyond what JSON can write are the nearest that it can.
+func timeOf(g *Gauge) *time.Time {
+	us := g.Value()
+	if us == 0 {
+		return nil
+	}
+	first, last := time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+	t := time.UnixMicro(min(max(us, first.UnixMicro()), last.UnixMicro())).UTC()
+	return &t
 }
 
 // lagSeconds is for how long the sink has been behind: since the newest record

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -260,6 +261,34 @@ func get(t *testing.T, url string) (int, string, string) {
 		t.Fatal(err)
 	}
 	return a.StatusCode, string(b), a.Header.Get("Content-Type")
+}
+
+// Times are events' words, and JSON has no year 10000: one such event must not
+// leave /status without an answer.
+func TestStatusOfExtremes(t *testing.T) {
+	for _, us := range []int64{math.MaxInt64, math.MinInt64, 253_402_300_800_000_000, -62_167_219_200_000_001} {
+		r := busy()
+		l := r.Lane(telemetry.LaneID{Sink: "s\"\n\\", Connection: "c\xff", Stream: "e", Topic: "t"})
+		l.LastEventTime.Set(us)
+		l.NewestRecord.Set(us)
+		l.Read.Add(math.MaxInt)
+		l.SetMarks([]telemetry.Mark{{Position: 0, HighWatermark: math.MaxInt64}, {Partition: 1, Position: 0, HighWatermark: math.MaxInt64}})
+		l.SetState(telemetry.Running, "")
+		addr := serve(t, r, ":0")
+		_, text, _ := get(t, "http://"+addr+"/status")
+		var s telemetry.Snapshot
+		if err := json.Unmarshal([]byte(text), &s); err != nil || len(s.Lanes) != 4 {
+			t.Errorf("%d: /status: %v: %q", us, err, text)
+		}
+		for _, l := range s.Lanes {
+			if l.LagRecords < 0 {
+				t.Errorf("a lag of %d", l.LagRecords)
+			}
+		}
+		if code, text, _ := get(t, "http://"+addr+"/metrics"); code != 200 || len(parse(t, []byte(text))) == 0 {
+			t.Errorf("%d: /metrics: %d", us, code)
+		}
+	}
 }
 
 func TestServe(t *testing.T) {

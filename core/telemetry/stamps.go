@@ -26,6 +26,15 @@ func (s *Stamps) Add(micros int64) {
 	s.add(run{min(max(micros, -far), far), 1})
 }
 
+// AddMillis notes a record's timestamp, in milliseconds since 1970. One below
+// zero is none: Kafka writes -1 where a producer gave no time.
+func (s *Stamps) AddMillis(ms int64) {
+	const far = 1 << 50
+	if ms >= 0 {
+		s.Add(min(ms, far) * 1000)
+	}
+}
+
 // Newest is the newest of the times as far as it is kept, 0 without any.
 func (s *Stamps) Newest() (micros int64) {
 	for _, r := range s.runs[:s.n] {

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -395,6 +396,18 @@ func TestLagSeconds(t *testing.T) {
 	mark(100, 101) // after a quiet hour
 	if s := l.Snapshot().LagSeconds; s == nil || *s > 60 {
 		t.Errorf("just behind: %v", s)
+	}
+	var stamps telemetry.Stamps // one record of which its producer says that it is of the end of time does not hide the lag for ever
+	for _, ms := range []int64{-1, math.MinInt64, math.MaxInt64, math.MaxInt64/1000 + 1, time.Now().UnixMilli()} {
+		stamps.AddMillis(ms)
+	}
+	began := time.Now()
+	l.Wrote(&stamps, began)
+	if us := l.NewestRecord.Value(); us != began.UnixMicro() {
+		t.Errorf("the newest record is of %v, and it is %v", time.UnixMicro(us), began)
+	}
+	if d := l.Snapshot().RecordDelay; d.Count != 3 || d.Sum > 1 { // those without a time are left out
+		t.Errorf("%d delays, in all %v s", d.Count, d.Sum)
 	}
 	l.NewestRecord.Raise(time.Now().Add(time.Hour).UnixMicro()) // a clock that is ahead
 	if s := l.Snapshot().LagSeconds; s == nil || *s != 0 {
