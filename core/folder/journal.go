@@ -34,7 +34,8 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // readJournal gives each payload to apply. A frame at the end that was not
 // written to its end never counted and is left out; one that is damaged with
-// others behind it is an error. A journal that is not there is empty.
+// others behind it is an error, and so is one at the beginning, which had its name
+// only when it was whole. A journal that is not there is empty.
 func readJournal(path string, apply func(payload []byte) error) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -43,9 +44,12 @@ func readJournal(path string, apply func(payload []byte) error) error {
 	if err != nil {
 		return err
 	}
-	for at := 0; at < len(b); {
+	for at := 0; at == 0 || at < len(b); {
 		payload, err := frame(b[at:])
 		if err != nil {
+			if at == 0 {
+				return fmt.Errorf("%s: damaged at byte 0: restore the state folder from a backup", path)
+			}
 			if next := nextFrame(b[at+1:]); next >= 0 {
 				return fmt.Errorf("%s: damaged at byte %d, and sound again at byte %d: restore the state folder from a backup", path, at, at+1+next)
 			}

@@ -203,6 +203,40 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// TestDamagedStart: what a journal begins with was renamed into place when it was
+// whole, so damage there is no torn write, though nothing follows: the positions
+// of all sinks would be forgotten.
+func TestDamagedStart(t *testing.T) {
+	b := newBench(t)
+	l := b.start()
+	if err := l.g.Commit(t.Context(), []source.OffsetCommit{{Topic: "events", Offset: 5, Metadata: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	l.stop()
+	state(t, b) // opened and closed: all is in one frame
+	path := filepath.Join(b.o.State, "progress")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		flipped := slices.Clone(whole)
+		flipped[n] ^= 4
+		for _, text := range [][]byte{flipped, whole[:n]} {
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := folder.Open(b.o)
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "progress: damaged at byte 0") {
+				t.Fatalf("byte %d, %d bytes: %v", n, len(text), err)
+			}
+		}
+	}
+}
+
 // TestStateOfAnother refuses a folder that is not of this stream, or not whole.
 func TestStateOfAnother(t *testing.T) {
 	b := newBench(t)
