@@ -37,31 +37,45 @@ func newLayout(wants []record.Want) layout {
 // behind the main line: later.
 type compiler struct {
 	*program
-	layout  layout
-	show    func(record.Path) string
-	newText func(*tree) *extractor
-	label   string // the field being compiled
-	depth   int    // of arrays, maps and records around it
-	barrier int    // a step before it is not merged with one behind it
-	stop    bool   // a prefilter's: the wanted value may decide
-	nested  bool   // compiling what another step runs
-	later   []func()
-	limit   int // of depth
+	layout   layout
+	show     func(record.Path) string
+	newText  func(*tree) *extractor
+	label    string // the field being compiled
+	depth    int    // of arrays, maps and records around it
+	barrier  int    // a step before it is not merged with one behind it
+	stop     bool   // a prefilter's: the wanted value may decide
+	nested   bool   // compiling what another step runs
+	later    []func()
+	limit    int               // of depth
+	size     int               // steps, and bodies to come
+	defaults map[*field][]byte // encoded; nil: it does not fit
 }
 
+// What a program may be. Names let a short schema have any number of ways to what
+// is wanted: through a union of records that have unions of all of them, there are
+// as many as the power of the path's length says.
+const (
+	maxSteps    = 1 << 20 // and bodies behind the main line
+	inlineSteps = 1 << 14 // of a program that is to be fast: behind them, what is skipped is walked
+)
+
 func (c *compiler) compile(w, r *node, t *tree) *program {
-	c.program = &program{}
+	c.program, c.defaults = &program{}, map[*field][]byte{}
 	c.value(w, r, t)
 	c.emit(op{code: opEnd})
-	for len(c.later) > 0 {
+	for len(c.later) > 0 && c.size <= maxSteps {
 		next := c.later[0]
 		c.later = c.later[1:]
 		next()
 	}
+	c.large = c.size > maxSteps
 	return c.program
 }
 
 func (c *compiler) emit(o op) int {
+	if c.size++; c.size > maxSteps && len(c.ops) > 0 {
+		return len(c.ops) - 1 // nobody runs it
+	}
 	c.ops = append(c.ops, o)
 	c.sites = append(c.sites, site{field: c.label})
 	return len(c.ops) - 1
@@ -75,6 +89,9 @@ func (c *compiler) bind() int32 {
 
 // behind compiles body behind the main line, and tells where it starts.
 func (c *compiler) behind(body func(), at func(pc int32)) {
+	if c.size++; c.size > maxSteps {
+		return
+	}
 	label, depth, nested := c.label, c.depth, c.nested
 	c.later = append(c.later, func() {
 		c.label, c.depth, c.nested = label, depth, nested
@@ -256,8 +273,17 @@ func (c *compiler) missing(t *tree, r *node, name string) {
 		c.nulls(t)
 		return
 	}
-	data, err := encodeDefault(f)
-	if err != nil {
+	data, have := c.defaults[f]
+	if !have {
+		var err error
+		if data, err = encodeDefault(f); err != nil {
+			data = nil
+		} else if data == nil {
+			data = []byte{}
+		}
+		c.defaults[f] = data
+	}
+	if data == nil {
 		c.mismatch("the default of the reader's schema does not fit its type", t.columns())
 		return
 	}
@@ -399,7 +425,7 @@ func (c *compiler) skip(w *node) {
 		c.merge(opSkipInts, 1)
 	case w.kind == avroString || w.kind == avroBytes:
 		c.merge(opSkipTexts, 1)
-	case w.weight > inlineWeight || w.kind == avroArray || w.kind == avroMap:
+	case w.weight > inlineWeight || len(c.ops) > inlineSteps || w.kind == avroArray || w.kind == avroMap:
 		c.emit(op{code: opSkipNode, ref: c.node(w), n: int32(c.depth)})
 	case w.kind == avroUnion:
 		c.union(w, c.skip, c.skip)

@@ -26,6 +26,7 @@ type Decoder struct {
 
 	dst      *record.Chunk      // that m.cols point into
 	programs map[uint32]*writer // by schema id
+	steps    int                // of all programs
 	last     *writer            // most records have the id of the one before
 	skipped  int64
 	reasons  map[[2]string]string // by field and cause
@@ -63,6 +64,9 @@ func (s *Stream) NewDecoder(wants []record.Want) (*Decoder, error) {
 	}
 	if s.schemas == nil {
 		d.last = &writer{program: d.compile(s.reader)}
+		if d.last.program.large {
+			return nil, errors.New(tooLarge)
+		}
 		d.m.load(d.last.program)
 	}
 	return d, nil
@@ -276,11 +280,20 @@ func (d *Decoder) writer(ctx context.Context, id uint32, stamp int64) (*writer, 
 	}
 	if len(d.programs) >= d.m.limits.IDs {
 		clear(d.programs)
+		d.steps = 0
 	}
 	w := &writer{id: id, program: d.compile(n), probe: d.probe(n)}
+	if w.program.large || w.probe != nil && w.probe.large {
+		w = &writer{id: id, bad: fmt.Sprintf("schema id %d: %s", id, tooLarge)}
+	} else if d.steps += len(w.program.ops); d.steps > 8*maxSteps {
+		clear(d.programs)
+		d.steps = len(w.program.ops)
+	}
 	d.programs[id] = w
 	return w, nil
 }
+
+const tooLarge = "its unions lead to what is wanted in too many ways"
 
 // load makes p the program that exec runs, on the columns that are bound.
 func (m *machine) load(p *program) {

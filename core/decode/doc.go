@@ -35,7 +35,8 @@
 // accept in structure exactly what skipping it does (see machine.mend).
 //
 // Only an unknown schema id is judged by something other than the bytes
-// (record.Bad.Outside). Reasons are for people: the field that a reason names
+// (record.Bad.Outside), and a schema id whose program would be too large for what
+// is wanted of it (see maxSteps). Reasons are for people: the field that a reason names
 // for a broken structure may depend on what is wanted.
 //
 // # Avro

@@ -185,6 +185,24 @@ func TestAvroSlowSchemas(t *testing.T) {
 		s := bare(t, fieldSchema(`{"type":"array","items":{"type":"bytes","logicalType":"decimal","precision":4096,"scale":4096}}`))
 		return row(t, decoder(t, s, "f"), cat(varint(5000), make([]byte, 5000), varint(0)))
 	})
+	var ways []string
+	for i := range 250 {
+		names := make([]string, i+1)
+		for k := range names {
+			names[k] = fmt.Sprintf(`"r%d"`, k)
+		}
+		ways = append(ways, fmt.Sprintf(`{"type":"record","name":"r%d","fields":[{"name":"f","type":["null",%s]}]}`, i, strings.Join(names, ",")))
+	}
+	const tooMany = "bad: schema id 0: its unions lead to what is wanted in too many ways"
+	many, one := fieldSchema("["+strings.Join(ways, ",")+"]"), fieldSchema(`{"type":"record","name":"r0","fields":[{"name":"f","type":["null","r0"]}]}`)
+	f("a schema of many ways", tooMany, func() string {
+		s := open(t, decode.Options{Format: decode.Avro, Schema: []byte(one), Writers: oneWriter(many)})
+		return row(t, decoder(t, s, "f.f.f.f.f:json"), []byte{0, 0, 0, 0, 0, 0, 0})
+	})
+	f("a schema of many ways that are not wanted", "{", func() string {
+		s := open(t, decode.Options{Format: decode.Avro, Schema: []byte(one), Writers: oneWriter(many)})
+		return row(t, decoder(t, s, "f:json"), []byte{0, 0, 0, 0, 0, 0, 0})
+	})
 	var nulls strings.Builder
 	f("a schema of many fields", "0|0|", func() string {
 		var names, have []string
@@ -222,6 +240,25 @@ func TestAvroSlowSchemas(t *testing.T) {
 	f("texts of defaults of defaults", noDefault, defaults(`{"name":"x","type":"string","default":"`+strings.Repeat("x", 500_000)+`"}`, `{}`))
 	f("keys of defaults of defaults", noDefault, defaults(`{"name":"x","type":{"type":"map","values":"null"},"default":{"`+strings.Repeat("x", 500_000)+`":null}}`, `{}`))
 	f("many branches of a default", `[{"x":"xxx`, defaults(`{"name":"x","type":"string"}`, `{"x":"`+strings.Repeat("x", 300)+`"}`))
+}
+
+// TestLargePrograms: of a schema of many fields, all that is behind the first ones
+// is skipped in another way.
+func TestLargePrograms(t *testing.T) {
+	fields, data := []string{}, []byte{}
+	for i := range 12_000 {
+		fields = append(fields, fmt.Sprintf(`{"name":"n%d","type":["null","string",{"type":"record","name":"R%d","fields":[{"name":"a","type":"int"},{"name":"b","type":"string"}]}]}`, i, i))
+		data = append(data, [][]byte{{0}, {2, 2, 'x'}, {4, 6, 4, 'y', 'z'}}[i%3]...)
+	}
+	s := open(t, decode.Options{Format: decode.Avro, Framing: decode.Bare, Limits: decode.Limits{Schema: 4 << 20},
+		Schema: []byte(`{"type":"record","name":"T","fields":[` + strings.Join(fields, ",") + `,{"name":"last","type":"int"}]}`)})
+	d := decoder(t, s, "n2.a", "last", "n11999.b")
+	if got, want := row(t, d, append(data, 14)), "3|7|yz"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := row(t, d, data), "bad: last: the data end too early"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 // oneWriter is the schema of every value.

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,8 +60,11 @@ func (d *Decoder) Prefilter(p record.Path, values []string) error {
 	}
 	d.filter = f
 	clear(d.programs)
+	d.steps = 0
 	if d.last != nil && d.stream.schemas == nil {
-		d.last.probe = d.probe(d.stream.reader)
+		if d.last.probe = d.probe(d.stream.reader); d.last.probe.large {
+			return errors.New(tooLarge)
+		}
 	} else {
 		d.last = nil
 	}

@@ -15,6 +15,7 @@ type program struct {
 	texts  []*extractor
 	notes  []string // why a value cannot become what is wanted
 	marks  int      // positions to remember
+	large  bool     // it has more steps than one may have, and is not to be run
 }
 
 // site is what a step that fails needs to know.
