@@ -32,30 +32,85 @@ func FuzzExpr(f *testing.F) {
 		events[i] = a.event()
 	}
 	a.spoil(events)
-	f.Fuzz(func(t *testing.T, text, as string) {
-		start := time.Now()
-		spec := plan.Spec{
-			Where:     text,
-			Fields:    []plan.Field{{Name: "f", Expr: text}, {Name: "g", Expr: text, As: as}, {Name: "i", Expr: "payload.campaign_id"}, {Name: "t", Expr: "time"}},
-			Aggregate: &plan.Aggregate{By: []string{"i"}, Columns: []plan.Column{{Name: "c", Expr: text}, {Name: "m", Expr: "max(t)"}}},
+	f.Fuzz(func(t *testing.T, text, as string) { anyText(t, a, e, events, text, as) })
+}
+
+// anyText compiles a text as each part of a plan, and runs what compiles.
+func anyText(t *testing.T, a author, e events, rows []row, text, as string) (compiled int) {
+	start := time.Now()
+	spec := plan.Spec{
+		Where:     text,
+		Fields:    []plan.Field{{Name: "f", Expr: text}, {Name: "g", Expr: text, As: as}, {Name: "i", Expr: "payload.campaign_id"}, {Name: "t", Expr: "time"}},
+		Aggregate: &plan.Aggregate{By: []string{"i"}, Columns: []plan.Column{{Name: "c", Expr: text}, {Name: "m", Expr: "max(t)"}}},
+	}
+	_, problems := plan.Compile(spec, e)
+	for _, p := range problems {
+		if p.Offset < 0 || p.Offset > max(len(text), len(as)) || p.Message == "" || !utf8.ValidString(p.Message) && utf8.ValidString(text) && utf8.ValidString(as) {
+			t.Fatalf("%q: %+v", text, p)
 		}
-		_, problems := plan.Compile(spec, e)
-		for _, p := range problems {
-			if p.Offset < 0 || p.Offset > max(len(text), len(as)) || p.Message == "" || !utf8.ValidString(p.Message) && utf8.ValidString(text) && utf8.ValidString(as) {
-				t.Fatalf("%q: %+v", text, p)
-			}
+	}
+	for _, s := range []plan.Spec{{Where: text, Fields: spec.Fields[2:]}, {Fields: spec.Fields[:1]}, {Fields: spec.Fields[1:2]}} {
+		if p, problems := plan.Compile(s, e); p != nil {
+			runOver(t, a, p, rows)
+			compiled++
+		} else if len(problems) == 0 {
+			t.Fatalf("%q: neither a plan nor a problem", text)
 		}
-		for _, s := range []plan.Spec{{Where: text, Fields: spec.Fields[2:]}, {Fields: spec.Fields[:1]}, {Fields: spec.Fields[1:2]}} {
-			if p, problems := plan.Compile(s, e); p != nil {
-				runOver(t, a, p, events)
-			} else if len(problems) == 0 {
-				t.Fatalf("%q: neither a plan nor a problem", text)
-			}
+	}
+	if d := time.Since(start); d > time.Minute {
+		t.Fatalf("%q took %v", text, d)
+	}
+	return compiled
+}
+
+// Expressions that mix what does not belong together, null and constants of
+// every kind among it: a problem or rows, and never the end of the process.
+func TestWildExpressions(t *testing.T) {
+	a, e := newAuthor(t), wideEvents(t)
+	compiled := 0
+	for range 1500 {
+		text, as := a.wild(1+a.IntN(3)), oneOf(a, "string", "json", "int", "uint", "float", "decimal(38,38)", "decimal(38,0)", "timestamp", "timestamp(ns)", "bool", "bytes", "list(string)", "map(int)")
+		events := make([]row, oneOf(a, 1, 3, 66))
+		for i := range events {
+			events[i] = a.event()
 		}
-		if d := time.Since(start); d > time.Minute {
-			t.Fatalf("%q took %v", text, d)
+		func() {
+			defer func() {
+				if r := recover(); r != nil || t.Failed() {
+					t.Fatalf("%s as %s: %v", text, as, r)
+				}
+			}()
+			compiled += anyText(t, a, e, events, text, as)
+		}()
+	}
+	if compiled < 100 {
+		t.Errorf("only %d plans", compiled)
+	}
+}
+
+// wild writes an expression without a look at types.
+func (a author) wild(depth int) string {
+	if depth == 0 {
+		if a.IntN(3) > 0 {
+			return oneOf(a, "id", "time", "type", "payload.campaign_id", "payload.cost", "payload.price", "payload.country", "payload.clicks", "payload.valid", "payload.raw", "payload.key", "payload.tags", "payload.labels", "payload.whole", "payload.middle", "payload.fine")
 		}
-	})
+		return oneOf(a, "nil", "true", "0", "1", "-1", "9223372036854775807", "1.5", "0.00000000000000000000000000000000000001", "1e37", "'a'", "'5'", "b'\\xff'", "'2024-02-29T12:00:00Z'", "int(nil)", "string(nil)", "timestamp(nil)", "bool(nil)", "decimal(nil, 38, 38)", "float(nil)", "uint('18446744073709551615')",
+			"int('-9223372036854775808')", "float('1e308')", "json(nil)", "bytes(nil)", "json('x')", "timestamp('-9223372036854775808', 'us')")
+	}
+	x, y := a.wild(depth-1), a.wild(a.IntN(depth))
+	switch a.IntN(8) {
+	case 0:
+		return "(" + x + " ? " + y + " : " + a.wild(a.IntN(depth)) + ")"
+	case 1:
+		return "(" + x + oneOf(a, " in [", " not in [") + y + ", " + a.wild(a.IntN(depth)) + ", " + a.wild(0) + "])"
+	case 2:
+		return oneOf(a, "-", "not ", "+") + x
+	case 3:
+		return oneOf(a, "lower", "upper", "trim", "len", "abs", "bool", "int", "uint", "float", "string", "bytes", "json", "timestamp", "year", "second") + "(" + x + ")"
+	case 4:
+		return oneOf(a, "round("+x+", 0)", "round("+x+", 37)", "truncate("+x+", 'month')", "truncate("+x+", 'day')", "decimal("+x+", 38, 38)", "decimal("+x+", 38, 0)", "timestamp("+x+", 'ns')", "timestamp("+x+", 's')")
+	}
+	return "(" + x + " " + oneOf(a, "+", "-", "*", "/", "%", "==", "!=", "<", ">=", "and", "or", "??", "startsWith", "contains", "== nil or nil !=") + " " + y + ")"
 }
 
 func runOver(t *testing.T, a author, p *plan.Plan, events []row) {

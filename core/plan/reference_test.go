@@ -659,7 +659,7 @@ func (a author) decimalOperation(depth int) term {
 		precision, scale = 38, max(6, int(s.Scale))
 	}
 	if scale > 38 {
-		return x // refused when compiled, which has its own test
+		return a.decimal(0) // refused when compiled, which has its own test
 	}
 	if x.typ.Kind != record.Decimal && y.typ.Kind != record.Decimal {
 		return a.decimalOperation(depth)
