@@ -140,7 +140,7 @@ func (a author) anything(depth int) term {
 
 // like writes another expression of t's kind, or a literal.
 func (a author) like(t term, depth int) term {
-	if a.IntN(25) == 0 {
+	if a.IntN(40) == 0 {
 		return null(t.typ)
 	}
 	switch t.typ.Kind {
@@ -155,8 +155,11 @@ func (a author) like(t term, depth int) term {
 		return a.pick(func() term { return a.decimal(depth) }, a.decimalLiteral)
 	case record.Float:
 		return a.pick(func() term { return a.float(depth) }, func() term {
-			text := oneOf(a, "0.25", "0.1", "9007199254740993", "9223372036854775807", "1e37", "1e-38", "12345678901234567890.123456789")
+			text := oneOf(a, "0.25", "0.1", "9007199254740993", "9223372036854775807", "1e37", "1e-38", "12345678901234567890.123456789", "0", "-3.75", "2.5", "1e21", "1e-7", "0.5", "9.5e18", "-1")
 			v, _ := strconv.ParseFloat(text, 64)
+			if a.IntN(8) == 0 {
+				text, v = literal("", math.NaN()), math.NaN()
+			}
 			return constant(text, kind(record.Float), v)
 		})
 	case record.String:
@@ -272,10 +275,14 @@ func (a author) connected(op string, decisive bool, depth int) term {
 func (a author) membership(depth int) term {
 	x := a.anything(depth)
 	mixed := a.IntN(4) == 0 && (x.typ.Kind == record.Int || x.typ.Kind == record.Uint || x.typ.Kind == record.Decimal)
+	literals := !mixed && a.IntN(2) == 0 // a set, of more than a few values too
 	var terms []term
 	var texts []string
-	for range 1 + a.IntN(12) {
+	for range 1 + a.IntN(20) {
 		t := a.like(x, 0)
+		for literals && paths.MatchString(t.text) {
+			t = a.like(x, 0)
+		}
 		if mixed {
 			t = a.pick(func() term { return a.integer(0) }, func() term { return a.unsigned(0) }, func() term { return a.decimal(0) }, a.intLiteral, a.decimalLiteral)
 		}
@@ -607,7 +614,7 @@ func (a author) decimal(depth int) term {
 		func() term {
 			x := a.pick(func() term { return a.integer(d) }, func() term { return a.unsigned(d) }, func() term { return a.decimal(d) }, func() term { return a.float(d) }, func() term { return a.parsed(d) })
 			precision := oneOf(a, 1+a.IntN(38), 38)
-			t := dec(precision, a.IntN(precision+1))
+			t := dec(precision, oneOf(a, 0, a.IntN(precision+1), a.IntN(precision+1)))
 			return term{fmt.Sprintf("decimal(%s, %d, %d)", x.text, t.Precision, t.Scale), t, lift(func(v ...any) any {
 				if s, ok := v[0].(string); ok {
 					if v[0] = readNumber(s); v[0] == (bad{}) {
