@@ -70,6 +70,9 @@ func (f *Files) names() ([]string, error) {
 
 func (f *Files) file(ctx context.Context, path string, since time.Time, known seen, r *Reading, take func(Found) error) error {
 	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was moved away since the folder was listed
+	}
 	if err != nil {
 		return fmt.Errorf("dead letters: %w", err)
 	}

@@ -337,6 +337,25 @@ func TestFolderOnAFullDisk(t *testing.T) {
 	}
 }
 
+// Files may be moved away or removed while somebody reads.
+func TestFilesMayGoWhileTheyAreRead(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir, deadletter.FolderOptions{FileBytes: 1})
+	for i := range int64(3) {
+		if err := f.Write(t.Context(), []lane.Letter{letter(i, nil)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	_, err := deadletter.NewFiles(dir, "events").Each(t.Context(), time.Time{}, func(deadletter.Found) error {
+		n++
+		return os.Remove(files(t, dir)[1]) // as somebody may who clears the folder
+	})
+	if err != nil || n != 2 {
+		t.Errorf("%d letters, %v", n, err)
+	}
+}
+
 // A file that is taken away while it is written to is noticed before the
 // letters in it are acknowledged.
 func TestFolderNoticesARemovedFile(t *testing.T) {

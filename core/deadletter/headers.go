@@ -48,7 +48,8 @@ func headersOf(l *lane.Letter) []source.Header {
 
 // foundIn reads a letter back from the topic's record.
 func foundIn(r source.Record) (Found, error) {
-	f := Found{Written: time.UnixMilli(r.Timestamp).UTC()}
+	const last = 253_402_300_799_999 // of the year 9999: anybody can write any time, and JSON has no later one
+	f := Found{Written: time.UnixMilli(min(max(r.Timestamp, 0), last)).UTC()}
 	var partition, offset, timestamp string
 	null := false
 	for k, v := range r.Headers.All() {

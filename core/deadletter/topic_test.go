@@ -1,7 +1,10 @@
 package deadletter_test
 
 import (
+	"encoding/json"
+	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,6 +51,29 @@ func TestTopicKeepsAllOfALetter(t *testing.T) {
 	}
 	if how != (deadletter.Reading{Repeats: 5, Unreadable: 2}) {
 		t.Errorf("reading: %+v", how)
+	}
+}
+
+// What somebody else writes into the topic may bear any time: JSON, in which
+// letters are shown, has no year 10000.
+func TestTopicWithTimesThatNobodyCanShow(t *testing.T) {
+	c := kafka(t, 1)
+	d := deadletter.NewTopic(c, "dead")
+	headers := []source.Header{{Key: "sluice-sink", Value: []byte("a@b")}, {Key: "sluice-topic", Value: []byte("events")}, {Key: "sluice-partition", Value: []byte("0")}, {Key: "sluice-timestamp", Value: []byte("0")}}
+	for i, at := range []time.Time{time.UnixMilli(math.MaxInt64), time.UnixMilli(math.MaxInt64 / 10)} {
+		h := append(slices.Clip(headers), source.Header{Key: "sluice-offset", Value: []byte{'0' + byte(i)}})
+		if err := c.Produce(t.Context(), "dead", 0, []source.ProduceRecord{{Timestamp: at, Headers: h}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, _ := read(t, d, time.Time{})
+	for _, f := range found {
+		if _, err := json.Marshal(f.Written); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(found) != 2 {
+		t.Errorf("%d letters", len(found))
 	}
 }
 
