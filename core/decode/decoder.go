@@ -13,6 +13,14 @@ import (
 // over before more is appended. The chunk is as it was before the record.
 var ErrFull = errors.New("the chunk is full")
 
+// A chunk is full when it holds so many bytes, which is looked at every so many
+// rows: a few bytes of an event can be much more in their columns, a default or
+// the symbol of an enum, and who counts the events does not see it.
+const (
+	maxChunk  = 64 << 20
+	sizedRows = 64
+)
+
 // Decoder appends events to chunks. It is used by one goroutine at a time.
 type Decoder struct {
 	stream *Stream
@@ -115,7 +123,7 @@ func (d *Decoder) Schema() *record.Schema { return d.schema }
 // (the registry is away, or an id is unknown and within its grace) or that dst
 // is full; dst is unchanged then.
 func (d *Decoder) Append(ctx context.Context, dst *record.Chunk, offset, timestampMillis int64, value []byte) error {
-	if len(dst.BadValues) >= maxBadValues {
+	if len(dst.BadValues) >= maxBadValues || len(dst.Offsets)%sizedRows == sizedRows-1 && dst.Size() > maxChunk {
 		return ErrFull
 	}
 	if len(value) > d.m.limits.Record {

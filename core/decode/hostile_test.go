@@ -3,6 +3,7 @@ package decode_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -258,6 +259,26 @@ func TestLargePrograms(t *testing.T) {
 	}
 	if got, want := row(t, d, data), "bad: last: the data end too early"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestSmallEventsOfLargeRows: a chunk is full before its rows take the memory.
+func TestSmallEventsOfLargeRows(t *testing.T) {
+	text := strings.Repeat("x", 500_000)
+	reader := `{"type":"record","name":"T","fields":[{"name":"n","type":"int"},{"name":"x","type":"string","default":"` + text + `"}]}`
+	s := open(t, decode.Options{Format: decode.Avro, Schema: []byte(reader), Writers: oneWriter(`{"type":"record","name":"T","fields":[{"name":"n","type":"int"}]}`)})
+	d := decoder(t, s, "n", "x")
+	c := record.NewChunk(d.Schema())
+	var err error
+	for n := int64(0); err == nil && n < 1000; n++ {
+		err = d.Append(t.Context(), c, n, 0, []byte{0, 0, 0, 0, 1, byte(n) &^ 0x81})
+	}
+	if rows := c.Rows(); !errors.Is(err, decode.ErrFull) || rows == 0 || rows > 300 {
+		t.Fatalf("after %d rows of 500 kB: %v", rows, err)
+	}
+	check(t, c)
+	if c.Reset(); d.Append(t.Context(), c, 0, 0, []byte{0, 0, 0, 0, 1, 2}) != nil || c.Rows() != 1 {
+		t.Error("the next chunk takes nothing")
 	}
 }
 
