@@ -2,6 +2,8 @@ package folder_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math"
 	"testing"
 )
 
@@ -13,6 +15,16 @@ func FuzzFiles(f *testing.F) {
 	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00"), false)
 	f.Add([]byte("Obj\x01\x02\x16avro.schema\x0c\"long\"\x000123456789abcdef\x02\x02\x040123456789abcdef"), true)
 	f.Add([]byte("Obj\x01\x02\x16avro.schema\x0c\"null\"\x000123456789abcdef\xfe\xff\xff\x0f\x000123456789abcdef"), true)
+	// Lengths and counts at the ends of what a number can be.
+	for _, n := range []int64{math.MaxInt64, math.MaxInt64 - 4, math.MinInt64, math.MinInt64 + 1, math.MaxInt32, 1<<24 + 1, -1} {
+		long := string(binary.AppendVarint(nil, n))
+		f.Add([]byte("Obj\x01"+long), true)
+		f.Add([]byte("Obj\x01\x02"+long), true)
+		f.Add([]byte("Obj\x01\x02\x16avro.schema"+long), true)
+		f.Add([]byte("Obj\x01\x02\x16avro.schema\x0c\"long\"\x000123456789abcdef"+long+"\x02"), true)
+		f.Add([]byte("Obj\x01\x02\x16avro.schema\x0c\"long\"\x000123456789abcdef\x02"+long), true)
+		f.Add([]byte("Obj\x01\x04\x16avro.schema\x0c\"long\"\x14avro.codec\x0csnappy\x000123456789abcdef\x02\x12"+string(binary.AppendUvarint(nil, uint64(n)))), true)
+	}
 	f.Fuzz(func(t *testing.T, data []byte, container bool) {
 		b := newBench(t)
 		if container {

@@ -114,7 +114,7 @@ func (c *content) bytes(limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, unexpected(err)
 	}
-	if n < 0 || c.at+n > limit {
+	if n < 0 || n > limit-c.at { // in this order: a length near 2^63 would run over
 		return nil, fmt.Errorf("byte %d: a header of more than %d bytes, or a damaged one", c.at, limit)
 	}
 	b := make([]byte, n)
