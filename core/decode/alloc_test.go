@@ -54,6 +54,7 @@ func TestNoAllocations(t *testing.T) {
 // its end.
 func TestFullChunk(t *testing.T) {
 	const used = math.MaxInt32 - 4
+	data := make([]byte, used, math.MaxInt32+64)
 	for format, value := range map[string][]byte{decode.Avro: []byte("\x00\x00\x00\x00\x01\x140123456789"), decode.JSON: []byte(`{"f":"0123456789"}`)} {
 		o := jsonOptions("f string")
 		if format == decode.Avro {
@@ -61,13 +62,27 @@ func TestFullChunk(t *testing.T) {
 		}
 		d := decoder(t, open(t, o), "f")
 		c := record.NewChunk(d.Schema())
-		c.Columns[0].Data = make([]byte, used, math.MaxInt32+64)
+		c.Columns[0].Data = data
 		c.Columns[0].Offsets = []int32{used}
 		if err := d.Append(context.Background(), c, 0, 0, value); !errors.Is(err, decode.ErrFull) {
 			t.Errorf("%s: got %v, want ErrFull", format, err)
 		}
 		if c.Rows() != 0 || len(c.Bad) != 0 || len(c.Columns[0].Data) != used || c.Columns[0].Len != 0 {
 			t.Errorf("%s: the full chunk has changed: %d rows, bad %v, %d bytes", format, c.Rows(), c.Bad, len(c.Columns[0].Data))
+		}
+	}
+	for format, value := range map[string][]byte{decode.Avro: []byte("\x00\x00\x00\x00\x01\x02\x140123456789\x02\x00"), decode.JSON: []byte(`{"f":{"0123456789":1}}`)} {
+		o := jsonOptions("f map(int)")
+		if format == decode.Avro {
+			o = decode.Options{Format: format, Schema: []byte(fieldSchema(`{"type":"map","values":"int"}`))}
+		}
+		d := decoder(t, open(t, o), "f")
+		c := record.NewChunk(d.Schema())
+		keys := c.Columns[0].Keys
+		keys.Data = data
+		keys.Offsets = []int32{used}
+		if err := d.Append(context.Background(), c, 0, 0, value); !errors.Is(err, decode.ErrFull) || len(keys.Data) != used || c.Columns[0].Len != 0 {
+			t.Errorf("%s: got %v for the keys of a map, want ErrFull", format, err)
 		}
 	}
 }

@@ -248,7 +248,11 @@ func (x *extractor) list(c *record.Column, v *span, b []byte, k int, cols []*rec
 				x.scratch = unescape(x.scratch[:0], key)
 				key = x.scratch
 			}
-			cols[x.elems[k]+1].AppendBytes(key)
+			keys := cols[x.elems[k]+1]
+			if len(keys.Data)+len(key) > maxData {
+				return faultFull
+			}
+			keys.AppendBytes(key)
 			i = space(b, space(b, next)+1)
 		}
 		next := entry.value(b, i, &x.part, 0)

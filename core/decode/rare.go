@@ -213,7 +213,11 @@ func (m *machine) list(o *op, b []byte, i, pc int) int {
 				if f != 0 {
 					return m.fail(f, pc)
 				}
-				m.cols[o.ref+1].AppendBytes(v)
+				keys := m.cols[o.ref+1]
+				if len(keys.Data)+len(v) > maxData {
+					return m.fail(faultFull, pc)
+				}
+				keys.AppendBytes(v)
 				i = next
 			}
 			if i = m.exec(b, i, int(o.n)); i < 0 {
