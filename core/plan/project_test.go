@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -49,6 +50,9 @@ func (a author) event() row {
 	for _, p := range decimalPaths {
 		put(p.name, new(big.Rat).SetFrac(a.edgeDecimal(int(p.typ.Precision)), pow10(int(p.typ.Scale))))
 	}
+	put("payload.raw", oneOf(a, "1", ` "5" `, "-0", "1e400", "true", "null", `[1, "a"]`, `{"a": null}`, `"\ud83d\ude00\ud800"`, `"\ud800\u0041"`, `"2024-02-29T12:00:00Z"`, `"`, "", "\xff", `"\u00"`))
+	put("payload.key", oneOf(a, edgeTexts...))
+	put("payload.tags", oneOf(a, nil, []string{}, []string{"a", "\xff\x00"}, []string{"", "b", "\""}))
 	put("time", oneOf(a, edgeTimes...).UTC())
 	return r
 }
@@ -56,7 +60,7 @@ func (a author) event() row {
 // spoil makes some values ones that the decoder could not read.
 func (a author) spoil(events []row) {
 	for _, e := range events {
-		for name := range e {
+		for _, name := range slices.Sorted(maps.Keys(e)) { // in one order, so that a seed says it all
 			if a.IntN(12) == 0 {
 				e[name] = bad{}
 			}
@@ -108,6 +112,11 @@ func store(c *record.Column, v any) {
 		c.AppendString(v)
 	case time.Time:
 		c.AppendInt(v.UnixMicro())
+	case []string:
+		for _, text := range v {
+			c.Elems.AppendString(text)
+		}
+		c.AppendElems()
 	case *big.Rat:
 		d, err := record.ParseDec([]byte(v.FloatString(int(c.Type.Scale))), 38, int(c.Type.Scale))
 		if err != nil {
