@@ -173,20 +173,15 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value, other fu
 		return
 	}
 	fields := options(v.Type())
-	torn := ""
+	before := ""
 	for at, e := range entries {
-		i := slices.IndexFunc(fields, func(o option) bool { return o.name == e.key.Value })
-		if i >= 0 {
-			torn = ""
-		} else if torn = d.torn(entries[:at+1], path, torn); torn != "" {
-			continue
-		}
-		if i >= 0 {
+		if i := slices.IndexFunc(fields, func(o option) bool { return o.name == e.key.Value }); i >= 0 {
 			to, value := v.FieldByIndex(fields[i].index), e.value
 			if fields[i].one {
 				value = oneOrMore(value)
 			}
 			d.value(value, join(path, e.key.Value), to)
+			before = ""
 			continue
 		}
 		names := make([]string, len(fields))
@@ -196,40 +191,58 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value, other fu
 		if other != nil {
 			known, more := other(e)
 			if known {
+				before = ""
 				continue
 			}
 			names = append(names, more...)
 		}
-		d.unknown(e.key, path, "unknown option", names)
+		ok := false
+		if before, ok = d.torn(n, entries[:at+1], path, before, names); !ok {
+			d.unknown(e.key, path, "unknown option", names)
+		}
 	}
 }
 
-// torn reports a last entry that is no key but what YAML has made of a value,
-// often a secret's, which is therefore not shown: in {password: x,y} the tail of
-// the value before it, in {password:x} a key and its value in one. It returns
-// the option whose value that is, or "". before is what it returned of the entry
-// before.
-func (d *decoder) torn(entries []pair, path, before string) string {
+// torn reports a last entry, unknown by its name, that is probably no key but
+// what YAML has made of a value, often a secret's, which is therefore not shown:
+// in {password: x,y} the tail of the value before it, in {password:x} a key and
+// its value in one. It returns the option whose value that is, if it is known.
+// before is what it returned of the entry before.
+func (d *decoder) torn(n *yaml.Node, entries []pair, path, before string, names []string) (option string, ok bool) {
 	last := entries[len(entries)-1]
-	if !isNull(last.value) || last.key.Style != 0 {
-		return ""
-	}
-	message, hint := "the comma ends the text before it", "quote the whole text if the comma is a part of it"
-	if len(entries) > 1 && before == "" {
-		head := entries[len(entries)-2]
-		if v := head.value; v.Kind == yaml.ScalarNode && v.Style == 0 && !isNull(v) && !d.file.public[v] {
-			before = head.key.Value
+	key := last.key.Value
+	if n.Style&yaml.FlowStyle == 0 || !isNull(last.value) {
+		if consistsOf(key, letters+"0123456789_.-", len(key)) {
+			return "", false
 		}
+		return d.tornAt(last.key, path, "", "unknown option", "a name consists of letters, digits and _")
 	}
-	if before == "" {
-		before = last.key.Value[:max(0, strings.IndexAny(last.key.Value, ":=\"'"))]
-		message, hint = "has no value", "write "+before+": and a space before the value"
+	if head := entries[max(0, len(entries)-2)]; len(entries) > 1 && before == "" && head.value.Kind == yaml.ScalarNode &&
+		head.value.Style == 0 && !isNull(head.value) && !d.file.public[head.value] {
+		before = head.key.Value
 	}
 	if before != "" {
-		d.conceal(last.key)
-		d.fail(last.key, join(path, before), message, hint)
+		return d.tornAt(last.key, path, before, "the comma ends the text before it", "quote the whole text if the comma is a part of it")
 	}
-	return before
+	word := key[:len(key)-len(strings.TrimLeft(key, letters+"0123456789_"))]
+	switch known := slices.Contains(names, word) || Near(word, names) != ""; {
+	case known && word == key:
+		return "", false
+	case known:
+		return d.tornAt(last.key, path, word, "has no value", "write "+word+": and a space before the value")
+	}
+	return d.tornAt(last.key, path, "", "unknown option without a value", "quote a text that has a comma or a colon in it")
+}
+
+// tornAt reports what is not shown, at an option or at none.
+func (d *decoder) tornAt(key *yaml.Node, path, option, message, hint string) (string, bool) {
+	d.conceal(key)
+	if option != "" {
+		d.fail(key, join(path, option), message, hint)
+	} else { // no option is to blame for it
+		d.problems = append(d.problems, d.file.at(key, path, message, hint))
+	}
+	return option, true
 }
 
 // oneOrMore makes a list of a single value.

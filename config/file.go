@@ -143,7 +143,7 @@ func (f *file) syntaxLine(message string) (int, string) {
 
 // hidden says whether a value must not be shown.
 func (f *file) hidden(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && (!f.public[n] || f.shared[n] || holdsLogin(n.Value)) && !isNull(n)
+	return n.Kind == yaml.ScalarNode && (!f.public[n] || f.shared[n] || holdsLogin(n.Value)) && (!isNull(n) || n.Anchor != "")
 }
 
 // holdsLogin says that a value has the form user:password@host, wherever one
