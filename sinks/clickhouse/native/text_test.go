@@ -130,7 +130,7 @@ func TestLongPaths(t *testing.T) {
 	if taken(t, "JSON", record.JSON, object(1<<19, 1<<16)) {
 		t.Error("32 GiB of paths are taken")
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	if !taken(t, "JSON", record.JSON, object(500, 50_000)) {
