@@ -60,25 +60,36 @@ func tooLarge(err error) bool {
 // it is. It needs no more than a small topic takes, once it has been unpacked.
 const keptValue = 64 << 10
 
-// one writes one letter: whole, or with its value cut off, or as what we know
-// of the record alone.
+// one writes one letter: whole, or with its value cut off, or without key and
+// headers, or as what we know of the record alone.
 func (d *Topic) one(ctx context.Context, l *lane.Letter) error {
 	err := d.produce(ctx, []source.ProduceRecord{recordOf(l)})
 	if tooLarge(err) && len(l.Value) > keptValue {
-		r := recordOf(l)
-		r.Value = r.Value[:keptValue]
-		r.Headers = append(r.Headers, sized("sluice-truncated", len(l.Value)))
-		err = d.produce(ctx, []source.ProduceRecord{r})
+		err = d.produce(ctx, []source.ProduceRecord{cut(l, keptValue)})
 	}
-	if tooLarge(err) {
-		bare := *l
-		bare.Key, bare.Headers = nil, nil
-		r := recordOf(&bare)
-		r.Value = []byte{}
-		r.Headers = append(r.Headers, sized("sluice-truncated", len(l.Value)), sized("sluice-truncated-headers", l.Size()-len(l.Value)))
-		err = d.produce(ctx, []source.ProduceRecord{r})
+	if !tooLarge(err) {
+		return err
+	}
+	bare := *l
+	bare.Key, bare.Headers = nil, nil
+	for _, most := range []int{keptValue, 0} {
+		r := cut(&bare, most)
+		r.Headers = append(r.Headers, sized("sluice-truncated-headers", l.Size()-len(l.Value)))
+		if err = d.produce(ctx, []source.ProduceRecord{r}); !tooLarge(err) {
+			break
+		}
 	}
 	return err
+}
+
+// cut is the record of a letter with at most so many bytes of its value.
+func cut(l *lane.Letter, most int) source.ProduceRecord {
+	r := recordOf(l)
+	if len(r.Value) > most {
+		r.Value = r.Value[:most]
+		r.Headers = append(r.Headers, sized("sluice-truncated", len(l.Value)))
+	}
+	return r
 }
 
 // sized says how many bytes there were.

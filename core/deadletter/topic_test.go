@@ -1,6 +1,8 @@
 package deadletter_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -15,9 +17,9 @@ import (
 	"github.com/sluicekit/sluice/core/source"
 )
 
-func kafka(t *testing.T, partitions int32) *source.Cluster {
+func kafka(t *testing.T, partitions int32, more ...kfake.Opt) *source.Cluster {
 	t.Helper()
-	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "dead"))
+	k, err := kfake.NewCluster(append(more, kfake.NumBrokers(1), kfake.SeedTopics(partitions, "dead"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +53,31 @@ func TestTopicKeepsAllOfALetter(t *testing.T) {
 	}
 	if how != (deadletter.Reading{Repeats: 5, Unreadable: 2}) {
 		t.Errorf("reading: %+v", how)
+	}
+}
+
+// Of a record that is more than the topic takes as much is kept as it does take.
+func TestTopicKeepsWhatFits(t *testing.T) {
+	c := kafka(t, 1, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000"}))
+	d := deadletter.NewTopic(c, "dead")
+	noise := make([]byte, 40_000)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	all := []lane.Letter{letter(0, noise[:10_000]), letter(1, noise[:10_000]), letter(2, noise), letter(3, nil)}
+	all[1].Key = noise[10_000:]
+	all[3].Headers = []lane.Header{{Key: "big", Value: noise}}
+	if err := d.Write(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	found, _ := read(t, d, time.Time{})
+	if len(found) != 4 {
+		t.Fatalf("%d letters", len(found))
+	}
+	for i, n := range []int{10_000, 10_000, 0, 0} {
+		if f := found[i]; f.Offset != int64(i) || !bytes.Equal(f.Value, noise[:n]) || (f.Value == nil) != (i == 3) || (f.Truncated > 0) != (i == 2) || f.Key != nil || f.Headers != nil {
+			t.Errorf("%d: %d bytes of %d, %d of the key, %d headers", i, len(f.Value), f.Truncated, len(f.Key), len(f.Headers))
+		}
 	}
 }
 
