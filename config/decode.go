@@ -225,11 +225,17 @@ func (d *decoder) torn(n *yaml.Node, entries []pair, path, before string, names 
 		return d.tornAt(last.key, path, before, "the comma ends the text before it", "quote the whole text if the comma is a part of it")
 	}
 	word := key[:len(key)-len(strings.TrimLeft(key, letters+"0123456789_"))]
-	switch known := slices.Contains(names, word) || Near(word, names) != ""; {
-	case known && word == key:
+	name := word
+	if !slices.Contains(names, word) {
+		if name = Near(word, names); len(word) > len(name)+2 {
+			name = "" // {passwordx}: what is near to it is only how it starts
+		}
+	}
+	switch {
+	case name != "" && word == key:
 		return "", false
-	case known:
-		return d.tornAt(last.key, path, word, "has no value", "write "+word+": and a space before the value")
+	case name != "":
+		return d.tornAt(last.key, path, name, "has no value", "write "+name+": and a space before the value")
 	}
 	return d.tornAt(last.key, path, "", "unknown option without a value", "quote a text that has a comma or a colon in it")
 }
