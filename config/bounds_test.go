@@ -46,7 +46,7 @@ func TestHostileFiles(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: no problem found", name)
 		}
-		if took > time.Minute || allocated > 128 {
+		if took > time.Minute || allocated > 256 {
 			t.Errorf("%s: took %v and %d MiB", name, took, allocated)
 		}
 	}
