@@ -12,13 +12,15 @@ import (
 )
 
 // What a column does with a value, by SQLite's rules of affinity. In a STRICT
-// table "any" changes nothing; elsewhere that is what blob does.
+// table "any" changes nothing, and elsewhere that is what blob does; there, a
+// BLOB takes bytes and nothing else.
 const (
-	integer = "integer"
-	text    = "text"
-	blob    = "blob"
-	floats  = "real"
-	numeric = "numeric"
+	integer  = "integer"
+	text     = "text"
+	blob     = "blob"
+	onlyBlob = "blob of a strict table"
+	floats   = "real"
+	numeric  = "numeric"
 )
 
 func affinity(declared string, strict bool) string {
@@ -30,6 +32,8 @@ func affinity(declared string, strict bool) string {
 		return integer
 	case strings.Contains(d, "CHAR"), strings.Contains(d, "CLOB"), strings.Contains(d, "TEXT"):
 		return text
+	case strict && d == "BLOB":
+		return onlyBlob
 	case strings.Contains(d, "BLOB"), d == "":
 		return blob
 	case strings.Contains(d, "REAL"), strings.Contains(d, "FLOA"), strings.Contains(d, "DOUB"):
@@ -74,7 +78,7 @@ func (dialect) Bind(t record.Type, c *sqltable.Column) (sqltable.Binding, error)
 	case record.String, record.JSON:
 		return bindText(t.Kind, c)
 	case record.Bytes:
-		if c.Base != blob {
+		if c.Base != blob && c.Base != onlyBlob {
 			return sqltable.Binding{}, errors.New("bytes need a BLOB column")
 		}
 		return sqltable.Binding{Value: sqltable.BytesValue}, nil
@@ -134,7 +138,7 @@ func bindTime(c *sqltable.Column) (sqltable.Binding, error) {
 	switch c.Base {
 	case integer:
 		return sqltable.Binding{Value: sqltable.IntValue}, nil
-	case floats:
+	case floats, onlyBlob:
 		return sqltable.Binding{}, errors.New("it needs a TEXT column, or an INTEGER column for microseconds since 1970")
 	}
 	return sqltable.Binding{

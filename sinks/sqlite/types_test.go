@@ -21,28 +21,29 @@ func TestAffinities(t *testing.T) {
 	one := target()
 	database := one.New(t) // a database for each case would take half a minute
 	one.New = func(testing.TB) sqltabletest.Database { return database }
-	all := []string{"INTEGER", "BIGINT", "TEXT", "VARCHAR(5)", "BLOB", "REAL", "DOUBLE", "NUMERIC", "DECIMAL(10,2)", "DATETIME", "BOOLEAN", ""}
+	all := []string{"INTEGER", "BIGINT", "TEXT", "VARCHAR(5)", "BLOB", "REAL", "DOUBLE", "NUMERIC", "DECIMAL(10,2)", "DATETIME", "BOOLEAN", "", "BLOB STRICT", "ANY STRICT", "TEXT STRICT", "REAL STRICT", "INTEGER STRICT"}
 	for _, c := range []struct {
 		typ   record.Type
 		value any
 		want  []string // per column of all; "": refused
 	}{
-		{record.Type{Kind: record.Bool}, true, []string{"integer 1", "integer 1", "", "", "integer 1", "", "", "integer 1", "integer 1", "integer 1", "integer 1", "integer 1"}},
-		{record.Type{Kind: record.Int}, -5, []string{"integer -5", "integer -5", "", "", "integer -5", "", "", "integer -5", "integer -5", "integer -5", "integer -5", "integer -5"}},
-		{record.Type{Kind: record.Float}, 0.5, []string{"", "", "", "", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5"}},
-		{record.Type{Kind: record.Decimal, Precision: 38, Scale: 2}, "0.10", []string{"", "", "text 0.10", "text 0.10", "text 0.10", "", "", "", "", "", "", "text 0.10"}},
-		{record.Type{Kind: record.Decimal, Precision: 38}, 7, []string{"integer 7", "integer 7", "text 7", "text 7", "text 7", "", "", "", "", "", "", "text 7"}},
-		{record.Type{Kind: record.Timestamp}, 1, []string{"integer 1", "integer 1", "text T", "text T", "text T", "", "", "text T", "text T", "text T", "text T", "text T"}},
-		{record.Type{Kind: record.String}, "007", []string{"", "", "text 007", "text 007", "text 007", "", "", "", "", "", "", "text 007"}},
-		{record.Type{Kind: record.JSON}, "1.0", []string{"", "", "text 1.0", "text 1.0", "text 1.0", "", "", "", "", "", "", "text 1.0"}},
-		{record.Type{Kind: record.Bytes}, "ab", []string{"", "", "", "", "blob ab", "", "", "", "", "", "", "blob ab"}},
+		{record.Type{Kind: record.Bool}, true, []string{"integer 1", "integer 1", "", "", "integer 1", "", "", "integer 1", "integer 1", "integer 1", "integer 1", "integer 1", "", "integer 1", "", "", "integer 1"}},
+		{record.Type{Kind: record.Int}, -5, []string{"integer -5", "integer -5", "", "", "integer -5", "", "", "integer -5", "integer -5", "integer -5", "integer -5", "integer -5", "", "integer -5", "", "", "integer -5"}},
+		{record.Type{Kind: record.Float}, 0.5, []string{"", "", "", "", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "real 0.5", "", "real 0.5", "", "real 0.5", ""}},
+		{record.Type{Kind: record.Decimal, Precision: 38, Scale: 2}, "0.10", []string{"", "", "text 0.10", "text 0.10", "text 0.10", "", "", "", "", "", "", "text 0.10", "", "text 0.10", "text 0.10", "", ""}},
+		{record.Type{Kind: record.Decimal, Precision: 38}, 7, []string{"integer 7", "integer 7", "text 7", "text 7", "text 7", "", "", "", "", "", "", "text 7", "", "text 7", "text 7", "", "integer 7"}},
+		{record.Type{Kind: record.Timestamp}, 1, []string{"integer 1", "integer 1", "text T", "text T", "text T", "", "", "text T", "text T", "text T", "text T", "text T", "", "text T", "text T", "", "integer 1"}},
+		{record.Type{Kind: record.String}, "007", []string{"", "", "text 007", "text 007", "text 007", "", "", "", "", "", "", "text 007", "", "text 007", "text 007", "", ""}},
+		{record.Type{Kind: record.JSON}, "1.0", []string{"", "", "text 1.0", "text 1.0", "text 1.0", "", "", "", "", "", "", "text 1.0", "", "text 1.0", "text 1.0", "", ""}},
+		{record.Type{Kind: record.Bytes}, "ab", []string{"", "", "", "", "blob ab", "", "", "", "", "", "", "blob ab", "blob ab", "blob ab", "", "", ""}},
 	} {
 		for i, column := range all {
 			schema := &record.Schema{Fields: []record.Field{{Name: "v", Type: c.typ}}}
 			name := fmt.Sprintf("%s %d", c.typ, i)
 			b := sqltabletest.NewBench(t, one, schema, func(o *sqltable.Options) { o.Table = name })
 			b.Config.Name = name
-			b.Exec("CREATE TABLE " + sqltable.Quote('"', name) + " (v " + column + ")")
+			declared, strict := strings.CutSuffix(column, " STRICT")
+			b.Exec("CREATE TABLE " + sqltable.Quote('"', name) + " (v " + declared + ")" + map[bool]string{true: " STRICT"}[strict])
 			s, err := b.TryOpen()
 			if c.want[i] == "" {
 				if !sink.IsPermanent(err) {
