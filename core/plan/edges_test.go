@@ -110,6 +110,15 @@ func inInteger(v any) any {
 	return bad{}
 }
 
+// asInt is what int makes of a number or a text.
+func asInt(v any) any {
+	n, ok := inInteger(v).(*big.Int)
+	if !ok {
+		return bad{}
+	}
+	return inInt(n)
+}
+
 // inTime is a time, if microseconds of 64 bits hold it.
 func inTime(v time.Time) any {
 	if v.Before(time.UnixMicro(math.MinInt64)) || v.After(time.UnixMicro(math.MaxInt64)) {

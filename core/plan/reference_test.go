@@ -405,11 +405,7 @@ func (a author) integer(depth int) term {
 				if u, ok := v[0].(time.Time); ok {
 					return u.UnixMicro()
 				}
-				n, ok := inInteger(v[0]).(*big.Int)
-				if !ok {
-					return bad{}
-				}
-				return inInt(n)
+				return asInt(v[0])
 			}, x)}
 		},
 		func() term { return throughJSON("int", a.integer(d)) },
@@ -496,13 +492,7 @@ func (a author) mixedInteger(depth int) term {
 // signed is a number of another kind that is an integer, or bad.
 func (a author) signed(depth int) term {
 	x := a.pick(func() term { return a.unsigned(depth) }, func() term { return a.decimal(depth) }, func() term { return a.float(depth) })
-	return term{"int(" + x.text + ")", kind(record.Int), lift(func(v ...any) any {
-		n, ok := inInteger(v[0]).(*big.Int)
-		if !ok {
-			return bad{}
-		}
-		return inInt(n)
-	}, x)}
+	return term{"int(" + x.text + ")", kind(record.Int), lift(func(v ...any) any { return asInt(v[0]) }, x)}
 }
 
 // unsigned writes a uint.
